@@ -1,0 +1,210 @@
+"""The outcome of a protocol: pooled predictions, and every figure with what is needed to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from microexp.datasets.base import Dataset
+from microexp.evaluate.metrics import (
+    METRICS,
+    Scores,
+    bootstrap_draws,
+    from_confusion,
+    intervals,
+    majority,
+    scores,
+)
+from microexp.evaluate.store import FoldResult, RunStore, write_atomically
+
+ALL = "all"
+LEAK_MARK = "LEAKS: epoch chosen on the test subject"
+RULES = {
+    "last-epoch": "last epoch",
+    "inner-subjects": "epoch chosen on inner subjects",
+    "test-fold": LEAK_MARK,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Pooled predictions of a complete run.
+
+    Attributes
+    ----------
+    config : mapping
+        What was run.
+    dataset : Dataset
+        The table that the predictions belong to.
+    selection : str
+        How the epoch was chosen.
+    seeds : tuple of int
+        The seeds, one whole protocol each.
+    predictions : mapping of str to numpy.ndarray
+        Rule to ``(n_seeds, N) int64``. The rule of `selection` first; where it leaks, the last epoch of
+        the same training stands beside it.
+    probabilities : numpy.ndarray
+        ``(n_seeds, N, K) float64``, of the first rule.
+    seconds : float
+        Sum over the folds, of one thread each.
+    versions : tuple of dict
+        Of everything that computed a part of it; more than one if a run was resumed after an update.
+    folder : Path
+        Where it is kept.
+    """
+
+    config: Mapping[str, Any]
+    dataset: Dataset
+    selection: str
+    seeds: tuple[int, ...]
+    predictions: Mapping[str, np.ndarray]
+    probabilities: np.ndarray
+    seconds: float
+    versions: tuple[Mapping[str, str], ...]
+    folder: Path
+
+    @classmethod
+    def from_folds(
+        cls,
+        store: RunStore,
+        dataset: Dataset,
+        selection: str,
+        results: Mapping[int, Sequence[FoldResult]],
+    ) -> Evaluation:
+        """Pool the folds of every seed, in the order of the table."""
+        shape = (len(results), len(dataset))
+        first = np.full(shape, -1)
+        last = np.full(shape, -1)
+        probabilities = np.zeros((*shape, len(dataset.classes)))
+        for row, folds in enumerate(results.values()):
+            for fold in folds:
+                first[row, fold.index] = fold.prediction
+                last[row, fold.index] = fold.last_epoch_prediction or fold.prediction
+                probabilities[row, fold.index] = fold.probabilities
+        predictions = {RULES[selection]: first}
+        if selection == "test-fold":
+            predictions[RULES["last-epoch"]] = last
+        every = [fold for folds in results.values() for fold in folds]
+        return cls(
+            config=store.config,
+            dataset=dataset,
+            selection=selection,
+            seeds=tuple(results),
+            predictions=predictions,
+            probabilities=probabilities,
+            seconds=sum(fold.seconds for fold in every),
+            versions=tuple(dict(v) for v in {tuple(sorted(f.versions.items())) for f in every}),
+            folder=store.folder,
+        )
+
+    @property
+    def method(self) -> str:
+        """Class name of the recogniser."""
+        return str(self.config["method"])
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the first rule looked at the test subject."""
+        return self.selection == "test-fold"
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """How the epoch was chosen, one for each array of predictions."""
+        return tuple(self.predictions)
+
+    @property
+    def parts(self) -> list[str]:
+        """``"all"``, and each database where there are several."""
+        databases = sorted(set(self.dataset.table["database"]))
+        return [ALL, *databases] if len(databases) > 1 else [ALL]
+
+    def rows(self, part: str = ALL) -> np.ndarray:
+        """Return which rows of the table belong to a part, ``(N,) bool``."""
+        if part == ALL:
+            return np.ones(len(self.dataset), bool)
+        return (self.dataset.table["database"] == part).to_numpy()
+
+    def scores(self, part: str = ALL, rule: str | None = None, seed: int | None = None) -> Scores:
+        """Return the figures of one part, rule and seed (by default all, the first and the first)."""
+        rows = self.rows(part)
+        row = 0 if seed is None else self.seeds.index(seed)
+        predicted = self.predictions[rule or self.rules[0]][row]
+        return scores(self.dataset.y[rows], predicted[rows], len(self.dataset.classes))
+
+    def confusion(self, part: str = ALL, rule: str | None = None) -> Scores:
+        """Return the figures of the confusion matrix summed over the seeds."""
+        return from_confusion(np.sum([self.scores(part, rule, s).confusion for s in self.seeds], axis=0))
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a rule and part: clips, subjects, mean over seeds, spread, interval, majority class."""
+        return pd.DataFrame(self._records)
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        return [self._row(rule, part) for rule in self.rules for part in self.parts]
+
+    def _row(self, rule: str, part: str) -> dict[str, Any]:
+        rows, n_classes = self.rows(part), len(self.dataset.classes)
+        truth, groups = self.dataset.y[rows], self.dataset.groups[rows]
+        per_seed = [self.scores(part, rule, seed).as_dict() for seed in self.seeds]
+        draws = [bootstrap_draws(truth, p[rows], groups, n_classes) for p in self.predictions[rule]]
+        bounds = intervals(np.mean(draws, axis=0))
+        nothing = majority(truth, n_classes).as_dict()
+        row: dict[str, Any] = {
+            "rule": rule,
+            "part": part,
+            "clips": int(rows.sum()),
+            "subjects": len(np.unique(groups)),
+        }
+        for name in METRICS:
+            values = [s[name] for s in per_seed]
+            row[name] = float(np.mean(values))
+            row[f"{name}_low"], row[f"{name}_high"] = bounds[name]
+            row[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            row[f"{name}_majority"] = nothing[name]
+        return row
+
+    @property
+    def prediction_table(self) -> pd.DataFrame:
+        """The data set's table with prediction, rule and probabilities, one row a clip and seed."""
+        columns = ["database", "subject", "clip", "emotion", "label"]
+        frames = []
+        for k, seed in enumerate(self.seeds):
+            frame = self.dataset.table[columns].reset_index(drop=True).assign(seed=seed)
+            for rule, predicted in self.predictions.items():
+                frame[f"predicted ({rule})"] = predicted[k]
+            for c, name in enumerate(self.dataset.classes):
+                frame[f"p_{name}"] = self.probabilities[k, :, c]
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything a program wants to know, as JSON values."""
+        rows = {(row["rule"], row["part"]): row for row in self._records}
+        first = self.rules[0]
+        return {
+            **rows[first, ALL],
+            "leaks": self.leaks,
+            "config": dict(self.config),
+            "seeds": list(self.seeds),
+            "classes": list(self.dataset.classes),
+            "confusion": self.confusion().confusion.tolist(),
+            "databases": {part: rows[first, part] for part in self.parts[1:]},
+            "other_rules": {rule: rows[rule, ALL] for rule in self.rules[1:]},
+            "train_and_test_seconds": round(self.seconds, 3),
+            "versions": [dict(v) for v in self.versions],
+            "folder": str(self.folder),
+        }
+
+    def save(self) -> Path:
+        """Write ``table.csv`` and ``predictions.csv`` into the run's folder; return the folder."""
+        write_atomically(self.folder / "table.csv", self.table.to_csv(index=False))
+        write_atomically(self.folder / "predictions.csv", self.prediction_table.to_csv(index=False))
+        return self.folder

@@ -1,0 +1,385 @@
+"""Leave-one-subject-out: every subject is predicted by a recogniser that never saw that subject.
+
+``selection`` says which epoch of a network is used. "last-epoch" (default) and "inner-subjects" never
+look at the left-out subject. "test-fold" picks the epoch that predicts that very subject best, as some
+published tables do; it is offered to compare with them, warns, and is marked in every output.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from sklearn.base import clone
+
+from microexp import __version__
+from microexp.datasets.base import Dataset
+from microexp.errors import DataError, MicroexpError, OptionError, WeightsError
+from microexp.evaluate.evaluation import Evaluation
+from microexp.evaluate.metrics import scores
+from microexp.evaluate.store import FoldResult, RunStore
+from microexp.evaluate.versions import versions
+from microexp.recognize.base import Inputs, Monitor, Recognizer
+
+SELECTIONS = ("last-epoch", "inner-subjects", "test-fold")
+INNER_SHARE = 0.2  # of the training subjects of each database, held back to choose the epoch
+_WORKER_DEATHS_FORGIVEN = 3
+Progress = Callable[[str, int, int], None]
+
+
+class LeakageWarning(UserWarning):
+    """The test subject had a say in what is reported."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One fold: the subject left out, and the rows of the table to train and to test on."""
+
+    number: int
+    subject: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+def loso_folds(groups: np.ndarray) -> list[Fold]:
+    """Return one fold a subject, in the order of their names.
+
+    Raises
+    ------
+    DataError
+        If there is only one subject.
+    """
+    subjects = np.unique(groups)
+    if len(subjects) < 2:
+        raise DataError(f"leave-one-subject-out needs two subjects or more; there is only {subjects[0]}")
+    return [
+        Fold(k, str(s), np.flatnonzero(groups != s), np.flatnonzero(groups == s))
+        for k, s in enumerate(subjects)
+    ]
+
+
+def loso(
+    recognizer: Recognizer,
+    dataset: Dataset,
+    *,
+    selection: str = "last-epoch",
+    seeds: Sequence[int] = (0,),
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    weights: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Judge a recogniser by leave-one-subject-out.
+
+    Finished folds are kept in `out` as they come, so a run that was stopped, at any moment and by
+    anything, goes on where it was when called again with the same arguments.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        Unfitted; it is cloned for every fold.
+    dataset : Dataset
+        Clips or flow images with their table.
+    selection : {"last-epoch", "inner-subjects", "test-fold"}
+        Which epoch of a network counts; see the module's text.
+    seeds : sequence of int
+        The whole protocol is run once under each (``random_state`` of the recogniser).
+    jobs : int or None
+        Worker processes, each of one thread; None for one a core.
+    out : path or None
+        Folder of the run; None for a temporary one.
+    weights : path or None
+        Folder of published weights, one file a left-out subject (``<subject>.pth`` or
+        ``.safetensors``), to be used in place of training.
+    progress : callable or None
+        Called with what is going on, how many are done and of how many.
+
+    Returns
+    -------
+    Evaluation
+        Pooled predictions and all figures.
+
+    Raises
+    ------
+    OptionError, DataError, WeightsError
+        If an argument cannot be used with this recogniser or data, before any training starts.
+    """
+    _check(recognizer, dataset, selection, seeds, jobs, weights)
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="microexp-") as folder:
+            return loso(
+                recognizer,
+                dataset,
+                selection=selection,
+                seeds=seeds,
+                jobs=jobs,
+                out=Path(folder) / "run",
+                weights=weights,
+                progress=progress,
+            )
+    report = progress or (lambda what, done, total: None)
+    workers = jobs or os.cpu_count() or 1
+    store = RunStore(out, run_config(recognizer, dataset, selection, weights))
+    folds = loso_folds(dataset.groups)
+    features = store.features(partial(_all_features, recognizer, dataset.inputs, workers, report))
+    experiment = Experiment(
+        recognizer,
+        dataset.y,
+        dataset.groups,
+        len(dataset.classes),
+        selection,
+        None if weights is None else Path(weights),
+        store,
+        versions(),
+    )
+    _run_missing(experiment, features, folds, seeds, workers, report)
+    results = {seed: store.results(seed, len(folds)) for seed in seeds}
+    return Evaluation.from_folds(store, dataset, selection, results)
+
+
+def run_config(
+    recognizer: Recognizer, dataset: Dataset, selection: str, weights: str | Path | None
+) -> dict[str, Any]:
+    """Return what decides a result, as JSON values; seeds and number of workers are not part of it."""
+    # Neither changes a result: the seed has a place of its own, the others are where and how to show.
+    aside = {"random_state", "device", "verbose"}
+    params = {k: v for k, v in recognizer.get_params(deep=False).items() if k not in aside}
+    return {
+        "protocol": "leave-one-subject-out",
+        "method": type(recognizer).__name__,
+        "params": params,
+        "selection": selection,
+        "weights": None if weights is None else Path(weights).name,
+        "databases": sorted(set(dataset.table["database"])),
+        "labels": dataset.scheme,
+        "data": dataset.fingerprint,
+        "microexp": __version__,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """What all folds of a run share; small, as it is sent to the workers (the features are mapped)."""
+
+    recognizer: Recognizer
+    y: np.ndarray
+    groups: np.ndarray
+    n_classes: int
+    selection: str
+    weights: Path | None
+    store: RunStore
+    versions: Mapping[str, str]
+
+    def run(self, features: np.ndarray, fold: Fold, seed: int) -> None:
+        """Train and test one fold in this process, and keep its result."""
+        _become_worker()
+        with _one_thread():
+            self.store.write(self.fold_result(features, fold, seed))
+
+    def fold_result(self, features: np.ndarray, fold: Fold, seed: int) -> FoldResult:
+        """Return the outcome of one fold."""
+        start = time.perf_counter()
+        fitted = self._fitted(features, fold, seed)
+        test = np.asarray(features[fold.test])
+        chosen = getattr(fitted, "best_epoch_", None)
+        last = None if chosen is None else fitted.at_last_epoch().predict(test).tolist()
+        return FoldResult(
+            seed=seed,
+            fold=fold.number,
+            subject=fold.subject,
+            index=fold.test.tolist(),
+            truth=self.y[fold.test].tolist(),
+            prediction=fitted.predict(test).tolist(),
+            probabilities=self._all_classes(fitted, test).tolist(),
+            last_epoch_prediction=last,
+            best_epoch=chosen,
+            seconds=time.perf_counter() - start,
+            versions=self.versions,
+        )
+
+    def _fitted(self, features: np.ndarray, fold: Fold, seed: int) -> Any:
+        recognizer: Any = clone(self.recognizer)
+        if self.weights is not None:
+            return recognizer.load_weights(weight_file(self.weights, fold.subject), np.arange(self.n_classes))
+        if "random_state" in recognizer.get_params(deep=False):
+            recognizer.set_params(random_state=seed)
+        train = fold.train
+        if self.selection == "last-epoch":
+            return recognizer.fit(np.asarray(features[train]), self.y[train])
+        if self.selection == "inner-subjects":
+            train, watched = inner_split(self.groups, train, seed)
+        else:
+            watched = fold.test
+        monitor = Monitor(
+            np.asarray(features[watched]), lambda p: scores(self.y[watched], p, self.n_classes).uf1
+        )
+        return recognizer.fit(np.asarray(features[train]), self.y[train], monitor=monitor)
+
+    def _all_classes(self, fitted: Recognizer, test: np.ndarray) -> np.ndarray:
+        """Probabilities ``(n, K)``; a class that the training fold lacks gets 0."""
+        full = np.zeros((len(test), self.n_classes))
+        full[:, fitted.classes_] = fitted.predict_proba(test)
+        return full
+
+
+def inner_split(groups: np.ndarray, train: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split training rows by subject: about a fifth of each database's subjects are held back.
+
+    Parameters
+    ----------
+    groups : numpy.ndarray
+        ``(N,)``, ``database/subject`` of every row.
+    train : numpy.ndarray
+        Rows of the training fold.
+    seed : int
+        Decides which subjects.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Rows to train on, rows to choose the epoch by.
+    """
+    rng = np.random.default_rng(seed)
+    subjects = np.unique(groups[train])
+    databases = np.array([s.split("/")[0] for s in subjects])
+    held: list[str] = []
+    for database in np.unique(databases):
+        own = subjects[databases == database]
+        held.extend(rng.choice(own, size=max(1, round(INNER_SHARE * len(own))), replace=False))
+    inner = np.isin(groups[train], held)
+    if inner.all():
+        raise DataError("inner-subjects needs at least two training subjects in a database")
+    return train[~inner], train[inner]
+
+
+def weight_file(folder: Path, subject: str) -> Path:
+    """Return the published weights for a left-out subject, ``database/name``."""
+    name = subject.split("/")[-1]
+    for suffix in (".safetensors", ".pth", ".pt"):
+        if (folder / f"{name}{suffix}").is_file():
+            return folder / f"{name}{suffix}"
+    raise WeightsError(f"{folder} holds no {name}.pth or {name}.safetensors for the left-out subject {name}")
+
+
+def _check(
+    recognizer: Recognizer,
+    dataset: Dataset,
+    selection: str,
+    seeds: Sequence[int],
+    jobs: int | None,
+    weights: str | Path | None,
+) -> None:
+    """Find everything that would fail later, before hours are spent."""
+    name = type(recognizer).__name__
+    if selection not in SELECTIONS:
+        raise OptionError(f"selection '{selection}' is none of {', '.join(SELECTIONS)}")
+    if selection != "last-epoch" and (not recognizer.has_epochs or weights is not None):
+        raise OptionError(f"{name} trains no epochs to choose from here; use selection last-epoch")
+    if jobs is not None and jobs < 1:
+        raise OptionError(f"jobs must be 1 or more, got {jobs}")
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise OptionError(f"seeds must be one or more different numbers, got {list(seeds)}")
+    if dataset.clips is None and recognizer.feature_ndim != dataset.inputs.ndim:  # type: ignore[union-attr]
+        raise OptionError(f"{name} needs the frames of the clips, but this database holds flow images only")
+    if weights is not None:
+        if not hasattr(recognizer, "load_weights"):
+            raise OptionError(f"{name} is no network; it has no weights to load")
+        if not Path(weights).is_dir():
+            raise WeightsError(f"--weights {weights} is not a folder")
+        for fold in loso_folds(dataset.groups):
+            weight_file(Path(weights), fold.subject)
+    if selection == "test-fold":
+        warnings.warn(
+            "selection='test-fold' picks the epoch on the subject it reports on; its figures LEAK and "
+            "are for comparison with tables made that way only",
+            LeakageWarning,
+            stacklevel=3,
+        )
+
+
+def _all_features(recognizer: Recognizer, inputs: Inputs, workers: int, report: Progress) -> np.ndarray:
+    """Compute the features of all clips, a few clips a task."""
+    if isinstance(inputs, np.ndarray):
+        return recognizer.features(inputs)
+    size = max(1, min(8, -(-len(inputs) // workers)))
+    chunks = [inputs[i : i + size] for i in range(0, len(inputs), size)]
+    tasks = (delayed(_chunk_features)(recognizer, chunk) for chunk in chunks)
+    parts, done = [], 0
+    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        for part in Parallel(return_as="generator")(tasks):
+            parts.append(part)
+            done += len(part)
+            report("features", done, len(inputs))
+    return np.concatenate(parts)
+
+
+def _chunk_features(recognizer: Recognizer, clips: Inputs) -> np.ndarray:
+    _become_worker()
+    with _one_thread():
+        return recognizer.features(clips)
+
+
+def _run_missing(
+    experiment: Experiment,
+    features: np.ndarray,
+    folds: Sequence[Fold],
+    seeds: Sequence[int],
+    workers: int,
+    report: Progress,
+) -> None:
+    """Run what is not finished yet; a worker that is killed costs its fold only, which is run again."""
+    total = len(seeds) * len(folds)
+    for attempt in range(_WORKER_DEATHS_FORGIVEN + 1):
+        todo = experiment.store.missing(seeds, len(folds))
+        report("folds", total - len(todo), total)
+        if not todo:
+            return
+        tasks = (delayed(experiment.run)(features, folds[fold], seed) for seed, fold in todo)
+        try:
+            with parallel_config("loky", n_jobs=min(workers, len(todo)), inner_max_num_threads=1):
+                finished = Parallel(return_as="generator_unordered")(tasks)
+                for done, _ in enumerate(finished, start=total - len(todo) + 1):
+                    report("folds", done, total)
+        except TerminatedWorkerError as error:
+            if attempt == _WORKER_DEATHS_FORGIVEN:
+                raise MicroexpError(
+                    "workers keep being killed (out of memory?); try fewer --jobs. "
+                    f"What is finished is kept in {experiment.store.folder}"
+                ) from error
+
+
+def _become_worker() -> None:
+    """Leave Ctrl-C to the parent process, which keeps what is finished and says so."""
+    if parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread: two processes of one are faster than one of two, and results repeat."""
+    setters = []
+    if torch := sys.modules.get("torch"):  # not imported for its own sake: that takes seconds
+        setters.append((torch.set_num_threads, torch.get_num_threads()))
+    if cv2 := sys.modules.get("cv2"):
+        setters.append((cv2.setNumThreads, cv2.getNumThreads()))
+    for set_threads, _ in setters:
+        set_threads(1)
+    try:
+        yield
+    finally:
+        for set_threads, before in setters:
+            set_threads(before)

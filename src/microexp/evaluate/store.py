@@ -1,0 +1,192 @@
+"""Results on disk: one file a fold, written under a temporary name and renamed, so a kill loses nothing.
+
+A run is a folder::
+
+    run.json          what is run: method, parameters, data, protocol; its hash is the run's key
+    folds/<seed>-<n>.json   one finished fold each: truth, prediction, probabilities, seconds, versions
+    features.npy      what `features` made of the clips, so that a resumed run does not make it again
+
+The store knows the folds it expects, and gives results only when all of them are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microexp.errors import DataError, IncompleteResultError, OptionError
+
+FOLD_STATUS = "done"
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """The outcome of one fold: one subject left out, under one seed.
+
+    Attributes
+    ----------
+    seed, fold : int
+        Which one.
+    subject : str
+        The subject left out.
+    index : list of int
+        Rows of the data set's table that were predicted.
+    truth, prediction : list of int
+        Labels.
+    probabilities : list of list of float
+        ``(n, K)`` over all classes of the scheme.
+    last_epoch_prediction : list of int or None
+        The prediction of the last epoch, where another was chosen.
+    best_epoch : int or None
+        The epoch that was chosen, counted from 1.
+    seconds : float
+        Wall-clock time of training and prediction.
+    versions : mapping
+        Versions of what computed it.
+    """
+
+    seed: int
+    fold: int
+    subject: str
+    index: list[int]
+    truth: list[int]
+    prediction: list[int]
+    probabilities: list[list[float]]
+    last_epoch_prediction: list[int] | None = None
+    best_epoch: int | None = None
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class RunStore:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    folder : path
+        Where it is, or shall be.
+    config : mapping
+        Everything that decides the result, as JSON values.
+
+    Raises
+    ------
+    OptionError
+        If the folder holds a run of another configuration; the message says what differs.
+    """
+
+    def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.config = json.loads(canonical_json(config))
+        self.key = run_key(config)
+        manifest = self.folder / "run.json"
+        if manifest.is_file():
+            self._check_same(manifest)
+        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise OptionError(f"{self.folder} exists and is no run of microexp; name another --out")
+        (self.folder / "folds").mkdir(parents=True, exist_ok=True)
+        if not manifest.is_file():
+            write_atomically(manifest, json.dumps({"key": self.key, "config": self.config}, indent=1))
+
+    def write(self, result: FoldResult) -> None:
+        """Keep one finished fold."""
+        text = json.dumps({"key": self.key, "status": FOLD_STATUS, **asdict(result)})
+        write_atomically(self._file(result.seed, result.fold), text)
+
+    def read(self, seed: int, fold: int) -> FoldResult | None:
+        """Return a finished fold, or None if it is not there (or damaged, or of another run)."""
+        file = self._file(seed, fold)
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+            return None
+        if not isinstance(content, dict) or content.pop("key", None) != self.key:
+            return None
+        if content.pop("status", None) != FOLD_STATUS:
+            return None
+        try:
+            return FoldResult(**content)
+        except TypeError:
+            return None
+
+    def missing(self, seeds: Iterable[int], n_folds: int) -> list[tuple[int, int]]:
+        """Return (seed, fold) of all that is not finished, in order."""
+        return [(s, f) for s in seeds for f in range(n_folds) if self.read(s, f) is None]
+
+    def results(self, seed: int, n_folds: int) -> list[FoldResult]:
+        """Return all folds of one seed.
+
+        Raises
+        ------
+        IncompleteResultError
+            If any is missing: an incomplete set is never averaged.
+        """
+        found = [self.read(seed, fold) for fold in range(n_folds)]
+        complete = [result for result in found if result is not None]
+        if len(complete) < n_folds:
+            raise IncompleteResultError(
+                f"{self.folder}: {len(complete)} of {n_folds} folds of seed {seed} are finished; "
+                "run the same command again to finish the rest"
+            )
+        return complete
+
+    def features(self, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the features of this run, memory-mapped; `make` computes them the first time."""
+        file = self.folder / "features.npy"
+        if not file.is_file():
+            temporary = file.with_name(f".features.{os.getpid()}.npy")
+            np.save(temporary, make())
+            temporary.replace(file)
+        try:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"{file} is damaged ({error}); delete it and run again") from error
+
+    def _file(self, seed: int, fold: int) -> Path:
+        return self.folder / "folds" / f"{seed}-{fold:03d}.json"
+
+    def _check_same(self, manifest: Path) -> None:
+        try:
+            before = json.loads(manifest.read_text(encoding="utf-8"))["config"]
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise DataError(f"{manifest} is damaged; delete the folder or name another --out") from error
+        if before == self.config:
+            return
+        differs = [k for k in sorted({*before, *self.config}) if before.get(k) != self.config.get(k)]
+        details = "; ".join(f"{k} was {before.get(k)!r}, is {self.config.get(k)!r}" for k in differs)
+        raise OptionError(f"{self.folder} holds another run ({details}); name another --out")
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys; objects of ours are described by class and parameters."""
+    return json.dumps(value, sort_keys=True, default=_describe)
+
+
+def run_key(config: Mapping[str, Any]) -> str:
+    """Return 12 hex digits that name a configuration."""
+    return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:12]
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Write a text file under a temporary name in the same folder, then rename it."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
+
+
+def _describe(value: Any) -> Any:
+    if hasattr(value, "get_params"):
+        return {"class": type(value).__name__, **value.get_params(deep=False)}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise OptionError(f"a parameter of type {type(value).__name__} cannot be recorded in a result")

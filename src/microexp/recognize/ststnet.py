@@ -1,0 +1,187 @@
+"""STSTNet: three shallow streams on u, v and optical strain (Liong et al., FG 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from torch import Tensor, nn
+
+from microexp.clip import Clip
+from microexp.motion.flow_image import FlowImage
+from microexp.recognize._fused_block import (
+    conv_relu_norm_pool,
+    conv_relu_pool_affine,
+    half_dropout,
+    window_patches,
+)
+from microexp.recognize.torch_base import TorchRecognizer
+from microexp.train import Recipe
+
+CARD = {
+    "class": "STSTNet",
+    "title": "STSTNet (Shallow Triple Stream Three-dimensional CNN)",
+    "summary": "Three parallel one-layer streams of 3, 5 and 8 filters on u, v and optical strain, 28x28.",
+    "takes": "clips, or flow images (N, 3, 28, 28) float32 in [0, 1]: u, v, strain",
+    "gives": "labels (N,) int64, probabilities (N, K)",
+    "paper": {
+        "authors": "Liong, Sze-Teng and Gan, Y. S. and See, John and Khor, Huai-Qian and Huang, Yen-Chang",
+        "title": "Shallow Triple Stream Three-dimensional CNN (STSTNet) for Micro-expression Recognition",
+        "venue": "IEEE International Conference on Automatic Face and Gesture Recognition",
+        "year": 2019,
+        "doi": "10.1109/FG.2019.8756567",
+    },
+    "parameters": 1683,
+    "weights_licence": "68 published files (one a held-out subject), repository without a licence file",
+    "published": [
+        {"source": "paper, Table 2", "data": "MEGC2019", "UF1": 0.7353, "UAR": 0.7605},
+        {"source": "authors' prediction log of the paper", "data": "MEGC2019", "UF1": 0.7353, "UAR": 0.7186},
+        {"source": "authors' PyTorch log and weights", "data": "MEGC2019", "UF1": 0.7209, "UAR": 0.7250},
+    ],
+    "notes": [
+        "The paper's UAR of .7605 is mean precision; its own log gives a recall of .7186.",
+        "The paper counts 1,670 parameters; no combination of its layers gives that. The weights hold 1,683.",
+        "Follows the authors' PyTorch code: padding 2, 800 epochs, sorted by class and never shuffled, "
+        "input raw 0..255 in the order strain, v, u. The MATLAB code of the paper pads 1, subtracts the mean "
+        "image and trains 500 epochs.",
+        "Dropout follows the concatenation in place of standing in each stream, which is the same.",
+    ],
+}
+
+
+def build_module(n_classes: int = 3) -> STSTNetModule:
+    """Return the bare network; its state_dict has the keys and shapes of the published weights."""
+    return STSTNetModule(n_classes)
+
+
+class STSTNetModule(nn.Module):
+    """The network, ``(N, 3, 28, 28)`` in 0..255 (strain, v, u) to logits ``(N, K)``.
+
+    Each stream is convolution 3x3, ReLU, batch norm, max-pool 3x3. As all see the same input they are
+    computed as one block of 16 filters; the parameters stay apart, as published.
+
+    Parameters
+    ----------
+    n_classes : int
+        Outputs.
+    """
+
+    def __init__(self, n_classes: int = 3) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 3, 3, padding=2), nn.BatchNorm2d(3)
+        self.conv2, self.bn2 = nn.Conv2d(3, 5, 3, padding=2), nn.BatchNorm2d(5)
+        self.conv3, self.bn3 = nn.Conv2d(3, 8, 3, padding=2), nn.BatchNorm2d(8)
+        self.fc = nn.Linear(5 * 5 * 16, n_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.forward_patches(window_patches(images))
+
+    def forward_patches(self, patches: Tensor) -> Tensor:
+        """Return the logits of images laid out by `window_patches`, ``(N, 9, 100, 28)``."""
+        convs, norms = (self.conv1, self.conv2, self.conv3), (self.bn1, self.bn2, self.bn3)
+        weight, bias = _merge(convs, "weight"), _merge(convs, "bias")
+        scale, shift = _merge(norms, "weight"), _merge(norms, "bias")
+        if self.training:
+            pooled, mean, variance = conv_relu_norm_pool(patches, weight, bias, scale, shift, self.bn1.eps)
+            self._update_running(mean, variance)
+            pooled = half_dropout(pooled)
+        else:
+            mean, variance = _merge(norms, "running_mean"), _merge(norms, "running_var")
+            factor = scale * torch.rsqrt(variance + self.bn1.eps)
+            pooled = conv_relu_pool_affine(patches, weight, bias, factor, shift - mean * factor)
+        rows = pooled.view(-1, 5, 2, 10, 16)  # average pool 2x2 as two sums: rows, then columns
+        columns = (rows[:, :, 0] + rows[:, :, 1]).view(-1, 5, 5, 2, 16)
+        averaged = (columns[:, :, :, 0] + columns[:, :, :, 1]) / 4
+        return self.fc(averaged.permute(0, 3, 1, 2).flatten(1))
+
+    @torch.no_grad()
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
+        """Update the running statistics as `torch.nn.BatchNorm2d` does with its default momentum."""
+        start = 0
+        for norm in (self.bn1, self.bn2, self.bn3):
+            part = slice(start, start + norm.num_features)
+            norm.get_buffer("running_mean").lerp_(mean[part], 0.1)
+            norm.get_buffer("running_var").lerp_(variance[part], 0.1)
+            norm.get_buffer("num_batches_tracked").add_(1)
+            start = part.stop
+
+
+def _merge(streams: Sequence[nn.Module], name: str) -> Tensor:
+    """The parameter or buffer of that name of the three streams, one after the other."""
+    return torch.cat([getattr(stream, name) for stream in streams])
+
+
+class STSTNet(TorchRecognizer):
+    """STSTNet with the recipe of the authors' PyTorch code.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+        800 and 256 in the public recipe.
+    lr, weight_decay : float
+        Of Adam.
+    order : "by-class", "shuffle" or "balanced"
+        See `microexp.train.Recipe`; the public recipe reads class folders and never shuffles.
+    class_weight : "balanced" or None
+        None in the public recipe.
+    motion : transformer or None
+        Clips to flow images ``(N, 3, 28, 28)`` of u, v, strain in [0, 1]; None for `FlowImage()`.
+    random_state : int
+        Seed of initial weights, order and dropout.
+    device : str
+        "auto", "cpu", "cuda", ...
+    verbose : bool
+        Show a progress bar over the epochs.
+    """
+
+    feature_ndim = 4
+
+    def __init__(
+        self,
+        epochs: int = 800,
+        batch_size: int = 256,
+        lr: float = 5e-5,
+        weight_decay: float = 0.0,
+        order: str = "by-class",
+        class_weight: str | None = None,
+        motion: TransformerMixin | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.order = order
+        self.class_weight = class_weight
+        self.motion = motion
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def describe(self, clips: Sequence[Clip]) -> np.ndarray:
+        return (self.motion or FlowImage()).fit_transform(clips)
+
+    def build(self, n_classes: int) -> nn.Module:
+        return build_module(n_classes)
+
+    def recipe(self) -> Recipe:
+        return Recipe(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            order=self.order,  # type: ignore[arg-type]
+            class_weight=self.class_weight,
+        )
+
+    def stage(self, features: np.ndarray) -> Tensor:
+        """Return the patches of the images in the published order and range: strain, v, u in 0..255."""
+        images = torch.from_numpy(np.ascontiguousarray(features[:, ::-1])) * 255.0
+        return window_patches(images)
+
+    def forward(self, module: nn.Module, staged: Tensor) -> Tensor:
+        return module.forward_patches(staged)  # type: ignore[operator]

@@ -1,0 +1,174 @@
+"""The base of recognisers that are networks: features staged as one tensor, one training loop."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from microexp.recognize.base import Inputs, Monitor, Recognizer
+from microexp.train import Recipe, pick_device, train_epochs
+from microexp.weights import load_into, read_weights, write_weights
+
+_PREDICT_BATCH = 64
+
+
+class TorchRecognizer(Recognizer):
+    """A recogniser that is a network.
+
+    Subclasses give `describe` (clips to features), `build` (the bare module) and `recipe`; they may
+    give `stage` (features to the tensor that is kept in memory), `forward` and `augment`. They take
+    the constructor arguments ``random_state``, ``device`` and ``verbose``.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The trained network (of the chosen epoch where a monitor chose one), in evaluation mode.
+    losses_ : list of float
+        Mean training loss of each epoch that was finished.
+    best_epoch_ : int or None
+        The epoch that the monitor chose, counted from 1; None without a monitor.
+    """
+
+    has_epochs = True
+    random_state: int
+    device: str
+    verbose: bool
+
+    @abstractmethod
+    def build(self, n_classes: int) -> nn.Module:
+        """Return the untrained network."""
+
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """Return how to train it."""
+
+    def stage(self, features: np.ndarray) -> Tensor:
+        """Return the tensor that training and prediction cut their batches from."""
+        return torch.from_numpy(features)
+
+    def forward(self, module: nn.Module, staged: Tensor) -> Tensor:
+        """Return the logits ``(B, K)`` of a staged batch."""
+        return module(staged)
+
+    def augment(self, staged: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the batch to train on in place of this one."""
+        return staged, labels
+
+    def fit(self, X: Inputs, y: np.ndarray, monitor: Monitor | None = None) -> Self:
+        """Train on clips (or features) and labels.
+
+        Ctrl-C stops the training and is passed on; the network stays as it was at that moment and can
+        be used.
+
+        Parameters
+        ----------
+        X : list of Clip or array
+            Training clips, or their features.
+        y : numpy.ndarray
+            Labels, ``(N,)`` integers.
+        monitor : Monitor or None
+            If given, the network of the epoch with the best score is kept, and that of the last epoch
+            beside it (see `at_last_epoch`).
+        """
+        features = self.features(X)
+        labels = self._check_labels(features, y)
+        self.classes_, targets = np.unique(labels, return_inverse=True)
+        recipe, device = self.recipe(), pick_device(self.device)
+        watched = None if monitor is None else self.stage(self.features(monitor.X)).to(device)
+        self.losses_, self.best_epoch_ = [], None
+        best_score, best_state = -np.inf, None
+        with torch.random.fork_rng(), self._progress(recipe.epochs) as advance:
+            torch.manual_seed(self.random_state)
+            self.module_ = self.build(len(self.classes_)).to(device)
+            staged, answers = self.stage(features).to(device), torch.from_numpy(targets).to(device)
+            epochs = train_epochs(self.module_, staged, answers, recipe, self.forward, self.augment)
+            try:
+                for loss in epochs:
+                    self.losses_.append(loss)
+                    advance(loss)
+                    if monitor is not None and watched is not None:
+                        score = monitor.score(self.classes_[self._logits(watched).argmax(1).cpu().numpy()])
+                        if score > best_score:
+                            best_score, self.best_epoch_ = score, len(self.losses_)
+                            best_state = copy.deepcopy(self.module_.state_dict())
+            finally:
+                self.module_.eval()
+        if best_state is not None:
+            self._last_module = copy.deepcopy(self.module_)
+            self.module_.load_state_dict(best_state)
+        return self
+
+    def at_last_epoch(self) -> Self:
+        """Return this recogniser with the network of the last epoch in place of the chosen one."""
+        check_is_fitted(self)
+        twin = copy.copy(self)
+        twin.module_ = getattr(self, "_last_module", self.module_)
+        return twin
+
+    def predict_proba(self, X: Inputs) -> np.ndarray:
+        check_is_fitted(self)
+        staged = self.stage(self.features(X)).to(next(self.module_.parameters()).device)
+        return torch.softmax(self._logits(staged).double(), dim=1).cpu().numpy()
+
+    def load_weights(self, file: str | Path, classes: np.ndarray) -> Self:
+        """Use a published weight file in place of training.
+
+        Parameters
+        ----------
+        file : path
+            A ``.safetensors`` or PyTorch file of tensors.
+        classes : numpy.ndarray
+            ``(K,) int64``: the label of each output.
+
+        Raises
+        ------
+        WeightsError
+            If the file is missing, damaged, holds code, or is of another network.
+        """
+        self.classes_ = np.asarray(classes, dtype=np.int64)
+        self.module_ = self.build(len(self.classes_))
+        load_into(self.module_, read_weights(file), file)
+        self.module_.to(pick_device(self.device)).eval()
+        return self
+
+    def save_weights(self, file: str | Path) -> None:
+        """Write the trained network as safetensors, with the classes of its outputs."""
+        check_is_fitted(self)
+        classes = " ".join(map(str, self.classes_))
+        write_weights(file, self.module_.state_dict(), {"method": type(self).__name__, "classes": classes})
+
+    def _logits(self, staged: Tensor) -> Tensor:
+        self.module_.eval()
+        with torch.inference_mode():
+            return torch.cat([self.forward(self.module_, batch) for batch in staged.split(_PREDICT_BATCH)])
+
+    def _progress(self, epochs: int) -> Any:
+        return _EpochBar(epochs, type(self).__name__) if self.verbose else nullcontext(lambda loss: None)
+
+
+class _EpochBar:
+    """A progress bar over epochs that shows the loss; a context that gives its advance function."""
+
+    def __init__(self, epochs: int, title: str) -> None:
+        self._bar = Progress(transient=True)
+        self._task = self._bar.add_task(title, total=epochs)
+        self._title = title
+
+    def __enter__(self) -> Callable[[float], None]:
+        self._bar.start()
+        return lambda loss: self._bar.update(
+            self._task, advance=1, description=f"{self._title} loss {loss:.4f}"
+        )
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()

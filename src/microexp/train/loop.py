@@ -1,0 +1,173 @@
+"""One readable training loop for classifiers: data staged once as one tensor, no DataLoader.
+
+For the small networks of this field a DataLoader costs more than the arithmetic; the whole database
+fits in memory many times over, so batches are slices of one tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from microexp.errors import OptionError
+
+Order = Literal["shuffle", "by-class", "balanced"]
+Augmentation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+        Passes over the data, and samples a step.
+    lr, weight_decay, momentum : float
+        Of the optimiser (momentum for SGD only).
+    optimizer : "adam", "adamw" or "sgd"
+        PyTorch's, with its defaults otherwise.
+    decay : float
+        The learning rate is multiplied by this after every epoch; 1 keeps it.
+    order : "shuffle", "by-class" or "balanced"
+        How an epoch goes through the samples: in random order; sorted by class and never shuffled (as
+        some public recipes read class folders); or drawn with replacement, each class equally often.
+    class_weight : "balanced" or None
+        Weigh each sample's loss by the inverse frequency of its class.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of range or not one of those named.
+    """
+
+    epochs: int = 100
+    batch_size: int = 32
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    optimizer: str = "adam"
+    decay: float = 1.0
+    order: Order = "shuffle"
+    class_weight: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise OptionError(
+                f"epochs and batch_size must be 1 or more, got {self.epochs} and {self.batch_size}"
+            )
+        if not self.lr > 0 or not 0 < self.decay <= 1 or self.weight_decay < 0:
+            raise OptionError("lr must be positive, decay in (0, 1] and weight_decay not negative")
+        if self.optimizer not in _OPTIMIZERS:
+            raise OptionError(f"optimizer '{self.optimizer}' is none of {', '.join(_OPTIMIZERS)}")
+        if self.order not in ("shuffle", "by-class", "balanced"):
+            raise OptionError(f"order '{self.order}' is none of shuffle, by-class, balanced")
+        if self.class_weight not in (None, "balanced"):
+            raise OptionError(f"class_weight '{self.class_weight}' is neither None nor 'balanced'")
+
+
+def train_epochs(
+    module: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    forward: Callable[[nn.Module, Tensor], Tensor] | None = None,
+    augment: Augmentation | None = None,
+) -> Iterator[float]:
+    """Train `module` in place; yield the mean loss of each epoch when it is done.
+
+    The caller sets the seed, watches the epochs and may stop between any two of them.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Gives logits ``(B, K)``.
+    inputs, labels : Tensor
+        ``(N, ...)`` and ``(N,) int64``, on the module's device.
+    recipe : Recipe
+        Optimiser, schedule and order.
+    forward : callable or None
+        ``forward(module, batch)`` gives the logits; None calls the module.
+    augment : callable or None
+        ``augment(inputs, labels)`` of a batch gives the batch to train on.
+    """
+    if recipe.order == "by-class":  # sorted once, so that every batch is a view
+        order = torch.argsort(labels, stable=True)
+        inputs, labels = inputs[order], labels[order]
+    optimizer = _optimizer(module, recipe)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.decay)
+    criterion = nn.CrossEntropyLoss(weight=_class_weights(labels, recipe))
+    for _ in range(recipe.epochs):
+        module.train()
+        total, seen = torch.zeros((), device=inputs.device), 0
+        for batch in _batches(labels, recipe):
+            x, y = inputs[batch], labels[batch]
+            if augment is not None:
+                x, y = augment(x, y)
+            optimizer.zero_grad(set_to_none=True)
+            loss = criterion(module(x) if forward is None else forward(module, x), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(y)
+            seen += len(y)
+        schedule.step()
+        yield float(total) / seen
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; "auto" is the GPU if PyTorch sees one, else the CPU.
+
+    Raises
+    ------
+    OptionError
+        If the device does not exist here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise OptionError(f"device '{name}' cannot be used here; try 'cpu' or 'auto'") from error
+    return device
+
+
+def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    extra: dict[str, Any] = {"momentum": recipe.momentum} if recipe.optimizer == "sgd" else {}
+    return _OPTIMIZERS[recipe.optimizer](
+        module.parameters(),
+        lr=recipe.lr,  # type: ignore[call-arg]
+        weight_decay=recipe.weight_decay,
+        fused=True,
+        **extra,
+    )
+
+
+def _class_weights(labels: Tensor, recipe: Recipe) -> Tensor | None:
+    if recipe.class_weight is None:
+        return None
+    counts = torch.bincount(labels).float()
+    return len(labels) / (len(counts) * counts)
+
+
+def _batches(labels: Tensor, recipe: Recipe) -> Iterator[slice | Tensor]:
+    size = recipe.batch_size
+    if recipe.order == "by-class":
+        yield from (slice(start, start + size) for start in range(0, len(labels), size))
+        return
+    if recipe.order == "shuffle":
+        order = torch.randperm(len(labels))
+    else:
+        weights = 1.0 / torch.bincount(labels).double()
+        order = torch.multinomial(weights[labels].cpu(), len(labels), replacement=True)
+    yield from order.to(labels.device).split(size)

@@ -1,0 +1,90 @@
+"""Reading and writing weight files, and putting them into a network key by key."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from microexp.errors import WeightsError
+
+
+def read_weights(file: str | Path) -> dict[str, Tensor]:
+    """Read the named tensors of a ``.safetensors`` or PyTorch (``.pth``, ``.pt``) file.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, or holds anything but tensors (a pickle with code is refused
+        and not executed).
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise WeightsError(f"the weight file {path} does not exist")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than plain tensors, or is damaged. Nothing in it was executed. "
+            "Ask its author for a file of tensors only (a state_dict, or safetensors)."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} is not a readable PyTorch weight file: {error}") from error
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise WeightsError(f"{path} is not a state_dict: it must map names to tensors")
+    return dict(content)
+
+
+def write_weights(file: str | Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write named tensors as safetensors, under a temporary name first so that no half file is left."""
+    from safetensors.torch import save_file
+
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, temporary, dict(metadata))
+    temporary.replace(path)
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Put named tensors into a network; every key and every shape must match.
+
+    Raises
+    ------
+    WeightsError
+        Naming the keys that are missing, left over or of another shape.
+    """
+    wanted = module.state_dict()
+    # Files from before PyTorch 0.4.1 lack this counter, and nothing but momentum=None reads it.
+    missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
+    extra = [k for k in state if k not in wanted]
+    shapes = [
+        f"{k} is {tuple(state[k].shape)}, should be {tuple(wanted[k].shape)}"
+        for k in wanted
+        if k in state and state[k].shape != wanted[k].shape
+    ]
+    faults = [
+        f"{title} {', '.join(items[:5])}{' ...' if len(items) > 5 else ''}"
+        for title, items in (("missing", missing), ("not of this network:", extra), ("shape:", shapes))
+        if items
+    ]
+    if faults:
+        raise WeightsError(f"{source} does not fit {type(module).__name__}: {'; '.join(faults)}")
+    module.load_state_dict(dict(state), strict=False)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
