@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ class Dataset:
     fingerprint : str
         Hash of the annotation and of what the features are made from; two data sets with the same
         fingerprint give the same results.
+    remarks : tuple of str
+        What has to be said wherever a figure on this data is shown.
     """
 
     table: pd.DataFrame
@@ -44,7 +46,8 @@ class Dataset:
     clips: Sequence[Clip] | None = None
     flow_images: np.ndarray | None = None
     scheme: str = ""
-    fingerprint: str = field(default="")
+    fingerprint: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         missing = [c for c in TABLE_COLUMNS if c not in self.table.columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,8 +56,6 @@ class Evaluation:
         Sum over the folds, of one thread each.
     versions : tuple of dict
         Of everything that computed a part of it; more than one if a run was resumed after an update.
-    folder : Path
-        Where it is kept.
     """
 
     config: Mapping[str, Any]
@@ -67,7 +66,6 @@ class Evaluation:
     probabilities: np.ndarray
     seconds: float
     versions: tuple[Mapping[str, str], ...]
-    folder: Path
 
     @classmethod
     def from_folds(
@@ -100,18 +98,26 @@ class Evaluation:
             probabilities=probabilities,
             seconds=sum(fold.seconds for fold in every),
             versions=tuple(dict(v) for v in {tuple(sorted(f.versions.items())) for f in every}),
-            folder=store.folder,
         )
 
     @property
     def method(self) -> str:
-        """Class name of the recogniser."""
+        """Name of the recogniser."""
         return str(self.config["method"])
 
     @property
     def leaks(self) -> bool:
         """Whether the first rule looked at the test subject."""
         return self.selection == "test-fold"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be said wherever these figures are shown."""
+        leak = (
+            "The epoch was chosen on the test subject: these figures LEAK. They compare with tables made "
+            "that way; the honest figures of the same training are in the rows 'last epoch'.",
+        )
+        return (*self.dataset.remarks, *(leak if self.leaks else ()))
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -200,11 +206,10 @@ class Evaluation:
             "other_rules": {rule: rows[rule, ALL] for rule in self.rules[1:]},
             "train_and_test_seconds": round(self.seconds, 3),
             "versions": [dict(v) for v in self.versions],
-            "folder": str(self.folder),
         }
 
-    def save(self) -> Path:
-        """Write ``table.csv`` and ``predictions.csv`` into the run's folder; return the folder."""
-        write_atomically(self.folder / "table.csv", self.table.to_csv(index=False))
-        write_atomically(self.folder / "predictions.csv", self.prediction_table.to_csv(index=False))
-        return self.folder
+    def save(self, folder: Path) -> None:
+        """Write ``table.csv``, ``predictions.csv`` and ``summary.json`` into a folder."""
+        write_atomically(folder / "table.csv", self.table.to_csv(index=False))
+        write_atomically(folder / "predictions.csv", self.prediction_table.to_csv(index=False))
+        write_atomically(folder / "summary.json", json.dumps(self.as_dict(), indent=1))

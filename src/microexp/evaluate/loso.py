@@ -118,19 +118,23 @@ def loso(
     OptionError, DataError, WeightsError
         If an argument cannot be used with this recogniser or data, before any training starts.
     """
-    _check(recognizer, dataset, selection, seeds, jobs, weights)
+    check_protocol(recognizer, dataset, selection, seeds, jobs, weights)
     if out is None:
         with tempfile.TemporaryDirectory(prefix="microexp-") as folder:
-            return loso(
-                recognizer,
-                dataset,
-                selection=selection,
-                seeds=seeds,
-                jobs=jobs,
-                out=Path(folder) / "run",
-                weights=weights,
-                progress=progress,
-            )
+            return _run(recognizer, dataset, selection, seeds, jobs, Path(folder) / "run", weights, progress)
+    return _run(recognizer, dataset, selection, seeds, jobs, Path(out), weights, progress)
+
+
+def _run(
+    recognizer: Recognizer,
+    dataset: Dataset,
+    selection: str,
+    seeds: Sequence[int],
+    jobs: int | None,
+    out: Path,
+    weights: str | Path | None,
+    progress: Progress | None,
+) -> Evaluation:
     report = progress or (lambda what, done, total: None)
     workers = jobs or os.cpu_count() or 1
     store = RunStore(out, run_config(recognizer, dataset, selection, weights))
@@ -160,7 +164,7 @@ def run_config(
     params = {k: v for k, v in recognizer.get_params(deep=False).items() if k not in aside}
     return {
         "protocol": "leave-one-subject-out",
-        "method": type(recognizer).__name__,
+        "method": type(recognizer).__module__.rsplit(".", 1)[-1],
         "params": params,
         "selection": selection,
         "weights": None if weights is None else Path(weights).name,
@@ -275,7 +279,7 @@ def weight_file(folder: Path, subject: str) -> Path:
     raise WeightsError(f"{folder} holds no {name}.pth or {name}.safetensors for the left-out subject {name}")
 
 
-def _check(
+def check_protocol(
     recognizer: Recognizer,
     dataset: Dataset,
     selection: str,

@@ -10,6 +10,7 @@ from sklearn.base import TransformerMixin
 from torch import Tensor, nn
 
 from microexp.clip import Clip
+from microexp.errors import DataError
 from microexp.motion.flow_image import FlowImage
 from microexp.recognize._fused_block import (
     conv_relu_norm_pool,
@@ -180,6 +181,8 @@ class STSTNet(TorchRecognizer):
 
     def stage(self, features: np.ndarray) -> Tensor:
         """Return the patches of the images in the published order and range: strain, v, u in 0..255."""
+        if features.shape[1:] != (3, 28, 28):
+            raise DataError(f"STSTNet takes flow images (N, 3, 28, 28), 28x28 pixels; got {features.shape}")
         images = torch.from_numpy(np.ascontiguousarray(features[:, ::-1])) * 255.0
         return window_patches(images)
 

@@ -1,0 +1,41 @@
+# One environment in .venv, made when it is missing or its pins changed. Needs Python 3.11+ and make only.
+#
+# PyTorch is installed first: a CPU build where pip finds one, else what the package index offers. To
+# choose a build yourself (for a GPU, say):  make TORCH='torch==2.13.0' TORCH_INDEX=<wheel index> test
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH ?=
+TORCH_INDEX ?=
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test check docs-figures clean
+
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP)  ## Create the environment
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup_environment.sh
+	PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH="$(TORCH)" TORCH_INDEX="$(TORCH_INDEX)" sh scripts/setup_environment.sh
+	@touch $@
+
+demo: $(STAMP)  ## Clips, flow and three recognisers on synthetic faces; ends in a report
+	$(BIN)/microexp demo
+
+test: $(STAMP)  ## All tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(STAMP)  ## Formatting, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs-figures: $(STAMP)  ## The pictures and tables of the docs
+	$(BIN)/python scripts/synthetic_contact_sheet.py
+	$(BIN)/python benchmarks/flow_error.py
+
+clean:  ## Remove the environment
+	rm -rf $(VENV)

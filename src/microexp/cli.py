@@ -1,0 +1,358 @@
+"""The command line. Each command checks what it was given, calls one function, and shows the outcome.
+
+Nothing heavy is imported before a command needs it: ``microexp --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from microexp.errors import MicroexpError, OptionError, UnknownNameError
+
+if TYPE_CHECKING:
+    from microexp.evaluate import Evaluation
+    from microexp.registry import Card
+
+app = typer.Typer(
+    name="microexp",
+    help="Facial micro-expressions: from clips to an honest leave-one-subject-out table.\n\n"
+    "Start with [bold]microexp demo[/bold]; see what there is with [bold]microexp list[/bold].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+datasets_app = typer.Typer(
+    help="Look at a licensed copy of a database, or write synthetic clips.", no_args_is_help=True
+)
+app.add_typer(datasets_app, name="datasets")
+out, err = Console(), Console(stderr=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
+ExitOnFault = 1
+ExitOnBadInput = 2
+ExitOnInterrupt = 130
+
+
+def main() -> None:
+    """Run the command line; print one clear sentence for what the user can mend."""
+    try:
+        app()
+    except MicroexpError as error:
+        err.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True, markup=True)
+        sys.exit(ExitOnBadInput)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Shared options."""
+    if version:
+        from microexp import __version__
+
+        out.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.command("list")
+def list_methods(
+    family: Annotated[
+        str | None, typer.Argument(help="datasets, motion, recognize, ... (default: all)")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What there is: databases, motion and recognition methods, with licence and source."""
+    from dataclasses import asdict
+
+    from microexp.registry import FAMILIES, Registry
+
+    if family is not None and family not in FAMILIES:
+        raise UnknownNameError("family", family, FAMILIES)
+    cards = [
+        registry.card(name)
+        for registry in (Registry(f"microexp.{f}") for f in FAMILIES if family in (None, f))
+        for name in registry.names()
+    ]
+    if as_json:
+        print(json.dumps([asdict(card) for card in cards], indent=1))
+        return
+    for group in dict.fromkeys(card.family for card in cards):
+        table = Table(title=f"{group}", title_justify="left", title_style="bold", expand=True)
+        for column in ("name", "what", "source", "licence"):
+            table.add_column(column, overflow="fold")
+        for card in cards:
+            if card.family == group:
+                table.add_row(f"[bold]{card.name}[/]", card.summary, _source(card), card.licence)
+        out.print(table)
+
+
+@app.command()
+def cite(methods: Annotated[list[str], typer.Argument(help="Names as in `microexp list`.")]) -> None:
+    """Print BibTeX entries of methods and databases."""
+    from microexp.registry import FAMILIES, Registry
+
+    registries = [Registry(f"microexp.{family}") for family in FAMILIES]
+    known = {name: registry for registry in registries for name in registry.names()}
+    for method in methods:
+        if method not in known:
+            raise UnknownNameError("method", method, known)
+    for method in methods:
+        card = known[method].card(method)
+        if card.paper is None:
+            print(f"% {method}: {card.title} has no paper of its own; cite microexp (CITATION.cff)")
+        else:
+            print(card.paper.bibtex(method))
+
+
+@app.command()
+def evaluate(
+    method: Annotated[str, typer.Argument(help="A recogniser, as in `microexp list recognize`.")],
+    database: Annotated[str, typer.Option(help="A database, as in `microexp list datasets`.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of your copy of the database.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Class scheme, e.g. megc3 or emotion7.")] = None,
+    selection: Annotated[
+        str,
+        typer.Option(
+            help="Which epoch counts: last-epoch, inner-subjects (chosen on training subjects held back), or "
+            "test-fold (chosen on the test subject: LEAKS, to compare with tables made that way)."
+        ),
+    ] = "last-epoch",
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a network (default: its paper's).")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seed; give it several times for several runs.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes (default: one a core).")] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder of the run (default: results/METHOD-DATABASE-KEY). Resumes there."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of published weights, <left-out subject>.pth; no training.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of the recogniser, e.g. --param C=0.01. Repeatable.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE of the database, e.g. --data n_subjects=12. Repeatable."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Judge a recogniser by leave-one-subject-out.
+
+    Every subject is predicted by a model that never saw it. Finished folds are kept as they come: stop
+    with Ctrl-C (or a power cut) and run the same command again to go on.
+
+    [bold]microexp evaluate linear_svm --database synthetic --data n_subjects=8[/bold]
+    """
+    from microexp import datasets, recognize
+    from microexp.evaluate.loso import check_protocol, loso, run_config
+    from microexp.evaluate.report import write_report
+    from microexp.evaluate.store import run_key
+
+    params = _pairs(param, "--param")
+    if epochs is not None:
+        params["epochs"] = epochs
+    options = _pairs(data, "--data")
+    if root is not None:
+        options["root"] = root
+    recognizer = recognize.create(method, **params)
+    dataset = datasets.create(database, **options).load(labels)
+    seeds = tuple(seed or [0])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_protocol(recognizer, dataset, selection, seeds, jobs, weights)
+    for warning in caught:
+        err.print(f"[yellow]Warning:[/] {warning.message}", highlight=False)
+    key = run_key(run_config(recognizer, dataset, selection, weights))
+    folder = out_dir or Path("results") / f"{method}-{database}-{key}"
+    with _Bars(err, quiet=as_json) as bars, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said above
+        try:
+            result = loso(
+                recognizer,
+                dataset,
+                selection=selection,
+                seeds=seeds,
+                jobs=jobs,
+                out=folder,
+                weights=weights,
+                progress=bars.update,
+            )
+        except KeyboardInterrupt:
+            bars.stop()
+            err.print(f"Interrupted. Finished folds are kept in {folder}; run the same command to go on.")
+            raise typer.Exit(ExitOnInterrupt) from None
+    result.save(folder)
+    report = write_report(folder / "report.html", [result], title=f"{method} on {database}")
+    if as_json:
+        print(json.dumps({**result.as_dict(), "folder": str(folder)}, indent=1))
+        return
+    _show(result)
+    out.print(f"\nReport: {report}\nTables: {folder}/table.csv, {folder}/predictions.csv", highlight=False)
+
+
+@app.command()
+def demo(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the report.")] = Path("microexp-demo"),
+    jobs: Annotated[int | None, typer.Option(help="Worker processes (default: one a core).")] = None,
+) -> None:
+    """The whole path on the embedded synthetic faces: clips, flow, three recognisers, a report."""
+    from microexp.demo import run_demo
+
+    with _Bars(err) as bars:
+        try:
+            report = run_demo(out_dir, jobs=jobs, progress=bars.update)
+        except KeyboardInterrupt:
+            bars.stop()
+            err.print(f"Interrupted. What is finished is kept in {out_dir}; run the demo again to go on.")
+            raise typer.Exit(ExitOnInterrupt) from None
+    out.print(f"Report: {report}", highlight=False, soft_wrap=True)
+
+
+@datasets_app.command("check")
+def check(
+    name: Annotated[str, typer.Argument(help="A database, as in `microexp list datasets`.")],
+    root: Annotated[Path | None, typer.Argument(help="Folder of your copy.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Is my copy complete, and what is odd in it? Exit code 0 if all is well, 1 if not."""
+    from dataclasses import asdict
+
+    from microexp import datasets
+
+    checks = datasets.create(name, root=root).check()
+    good = all(c.ok for c in checks)
+    if as_json:
+        print(json.dumps({"database": name, "ok": good, "checks": [asdict(c) for c in checks]}, indent=1))
+        raise typer.Exit(0 if good else ExitOnFault)
+    table = Table(title=name, title_justify="left", title_style="bold")
+    for column in ("", "what", "expected", "found"):
+        table.add_column(column, overflow="fold")
+    for c in checks:
+        table.add_row("[green]ok[/]" if c.ok else "[bold red]no[/]", c.what, c.expected, c.found)
+    out.print(table)
+    for c in checks:
+        for detail in c.details[:20]:
+            out.print(f"  {c.what}: {detail}", highlight=False, soft_wrap=True)
+        if len(c.details) > 20:
+            out.print(f"  ... and {len(c.details) - 20} more (all with --json)")
+    raise typer.Exit(0 if good else ExitOnFault)
+
+
+@datasets_app.command("synthesize")
+def synthesize(
+    directory: Annotated[Path, typer.Argument(help="Folder to write into.")],
+    subjects: Annotated[int, typer.Option(help="Number of people.")] = 4,
+    clips: Annotated[int, typer.Option(help="Clips of each.")] = 6,
+    size: Annotated[int, typer.Option(help="Side of the frames, pixels.")] = 256,
+    nuisance: Annotated[
+        float, typer.Option(help="Head motion, noise, distractors; 0 none, 1 as real data.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same clips, bit for bit.")] = 0,
+) -> None:
+    """Write synthetic clips as frames, with annotation and exact ground truth."""
+    from microexp import datasets
+    from microexp.datasets.synthetic import write_frames
+
+    database = datasets.create(
+        "synthetic", n_subjects=subjects, clips_per_subject=clips, size=size, nuisance=nuisance, seed=seed
+    )
+    with _Bars(err) as bars:
+        try:
+            write_frames(database.load(), directory, progress=bars.update)
+        except KeyboardInterrupt:
+            bars.stop()
+            err.print(f"Interrupted. Finished clips are kept in {directory}; run again to go on.")
+            raise typer.Exit(ExitOnInterrupt) from None
+    out.print(f"Wrote {subjects * clips} clips to {directory}", highlight=False)
+
+
+class _Bars:
+    """Progress bars, one for each thing that is going on, on the error stream."""
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=quiet,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+    def update(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+
+def _pairs(items: list[str] | None, option: str) -> dict[str, Any]:
+    """Read NAME=VALUE pairs; a value is a Python literal where it is one, else text."""
+    import ast
+
+    pairs: dict[str, Any] = {}
+    for item in items or []:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise OptionError(f"{option} takes NAME=VALUE, got '{item}'")
+        try:
+            pairs[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            pairs[name] = value
+    return pairs
+
+
+def _source(card: Card) -> str:
+    return f"{card.paper.authors.split(',')[0]} {card.paper.year}" if card.paper else "microexp"
+
+
+def _show(result: Evaluation) -> None:
+    """Print the table, the confusion matrix and what has to be said with them."""
+    table = Table(title="Leave-one-subject-out, 95 % intervals over subjects", title_justify="left")
+    for column in ("epoch", "data", "clips", "subjects", "UF1", "UAR", "WAR", "majority UF1/UAR/WAR"):
+        table.add_column(column, justify="left" if column in ("epoch", "data") else "right")
+    for row in result.table.to_dict("records"):
+        figures = [
+            f"{row[m]:.4f}\n{row[f'{m}_low']:.3f}-{row[f'{m}_high']:.3f}" for m in ("UF1", "UAR", "WAR")
+        ]
+        nothing = "/".join(f"{row[f'{m}_majority']:.3f}" for m in ("UF1", "UAR", "WAR"))
+        rule = f"[bold red]{row['rule']}[/]" if "LEAKS" in str(row["rule"]) else str(row["rule"])
+        table.add_row(rule, str(row["part"]), str(row["clips"]), str(row["subjects"]), *figures, nothing)
+    out.print(table)
+    matrix = Table(title="Confusion matrix (rows: truth), summed over seeds", title_justify="left")
+    for name in ("", *result.dataset.classes):
+        matrix.add_column(name, justify="right")
+    for name, counts in zip(result.dataset.classes, result.confusion().confusion, strict=True):
+        matrix.add_row(name, *(str(c) for c in counts))
+    out.print(matrix)
+    for remark in result.remarks:
+        out.print(f"[yellow]{remark}[/]")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What every recogniser must do. A new one is tested here by existing; run one with ``-k name``."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from microexp import recognize
+from microexp.clip import Clip
+from microexp.errors import DataError
+
+NAMES = recognize.names()
+# Smaller than the papers' settings, so that a fit takes seconds; a method that is not here runs at its own.
+QUICK: dict[str, dict[str, Any]] = {"ststnet": {"epochs": 40, "lr": 0.003, "device": "cpu"}}
+
+
+def make(name: str) -> Any:
+    return recognize.create(name, **QUICK.get(name, {}))
+
+
+def moving_clip(label: int, seed: int, size: int = 64) -> Clip:
+    """A textured picture of which one region moves; which one, and where to, tells the class."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    texture = cv2.GaussianBlur(rng.uniform(0, 255, (size, size, 3)).astype(np.float32), (0, 0), 1.5)
+    texture = cv2.normalize(texture, None, 20, 235, cv2.NORM_MINMAX)
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    centre = ((0.3, 0.3), (0.3, 0.7), (0.7, 0.5))[label]
+    direction = ((0.0, 1.0), (1.0, 0.0), (-0.7, -0.7))[label]
+    bump = np.exp(-((x / size - centre[0]) ** 2 + (y / size - centre[1]) ** 2) / 0.03).astype(np.float32)
+    steps = 2.5 * np.sin(np.linspace(0, np.pi, 21))
+    frames = [
+        cv2.remap(texture, x - s * direction[0] * bump, y - s * direction[1] * bump, cv2.INTER_LINEAR)
+        for s in steps.astype(np.float32)
+    ]
+    return Clip.from_array(
+        np.stack(frames).clip(0, 255).astype(np.uint8), onset=0, apex=10, offset=20, subject=f"s{seed}"
+    )
+
+
+@pytest.fixture(scope="module")
+def clips() -> tuple[list[Clip], np.ndarray]:
+    y = np.arange(24) % 3
+    return [moving_clip(int(k), seed) for seed, k in enumerate(y)], y
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def fitted(request: pytest.FixtureRequest, clips: tuple[list[Clip], np.ndarray]) -> tuple[str, Any, np.ndarray]:
+    recognizer = make(request.param)
+    features = recognizer.features(clips[0])
+    return request.param, recognizer.fit(features, clips[1]), features
+
+
+def test_features_are_finite_floats_one_row_a_clip(fitted: Any) -> None:
+    _, recognizer, features = fitted
+    assert features.shape[0] == 24
+    assert features.ndim == recognizer.feature_ndim
+    assert features.dtype == np.float32
+
+
+def test_features_of_one_clip_do_not_depend_on_the_others(fitted: Any, clips: Any) -> None:
+    """What may be computed once for all folds must look at one clip at a time."""
+    _, recognizer, features = fitted
+    assert np.array_equal(np.concatenate([recognizer.features([c]) for c in clips[0][:4]]), features[:4])
+
+
+def test_a_planted_signal_is_learned(fitted: Any, clips: Any) -> None:
+    name, _, features = fitted
+    train, test = np.arange(24) < 18, np.arange(24) >= 18
+    recognizer = make(name).fit(features[train], clips[1][train])
+    assert (recognizer.predict(features[test]) == clips[1][test]).mean() >= 0.5
+    assert (recognizer.predict(features[train]) == clips[1][train]).mean() >= 0.8
+
+
+def test_probabilities_go_with_predictions(fitted: Any) -> None:
+    _, recognizer, features = fitted
+    p = recognizer.predict_proba(features)
+    assert p.shape == (24, 3)
+    assert p.dtype == np.float64
+    assert np.allclose(p.sum(1), 1)
+    assert (p >= 0).all()
+    assert (recognizer.classes_[p.argmax(1)] == recognizer.predict(features)).all()
+
+
+def test_clips_and_their_features_give_the_same(fitted: Any, clips: Any) -> None:
+    _, recognizer, features = fitted
+    assert np.array_equal(recognizer.predict(clips[0][:3]), recognizer.predict(features[:3]))
+
+
+def test_a_batch_equals_one_by_one(fitted: Any) -> None:
+    _, recognizer, features = fitted
+    single = np.concatenate([recognizer.predict_proba(f[None]) for f in features[:5]])
+    assert np.allclose(single, recognizer.predict_proba(features[:5]), atol=1e-6)
+
+
+def test_fitting_again_gives_the_same(fitted: Any, clips: Any) -> None:
+    name, recognizer, features = fitted
+    again = make(name).fit(features, clips[1])
+    assert np.array_equal(again.predict_proba(features), recognizer.predict_proba(features))
+
+
+def test_labels_may_be_any_integers(fitted: Any, clips: Any) -> None:
+    name, _, features = fitted
+    labels = np.array([-3, 5, 40])[clips[1]]
+    recognizer = make(name).fit(features, labels)
+    assert recognizer.classes_.tolist() == [-3, 5, 40]
+    assert set(recognizer.predict(features)) <= {-3, 5, 40}
+
+
+def test_two_classes_are_enough(fitted: Any, clips: Any) -> None:
+    name, _, features = fitted
+    two = clips[1] < 2
+    recognizer = make(name).fit(features[two], clips[1][two])
+    assert recognizer.predict_proba(features).shape == (24, 2)
+
+
+def test_clone_keeps_the_parameters_untouched_and_pickle_the_fit(fitted: Any) -> None:
+    name, recognizer, features = fitted
+    assert clone(recognizer).get_params() == recognizer.get_params() == make(name).get_params()
+    again = pickle.loads(pickle.dumps(recognizer))
+    assert np.array_equal(again.predict_proba(features), recognizer.predict_proba(features))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unfitted_and_bad_input_are_refused(name: str) -> None:
+    recognizer = make(name)
+    shape = {2: (6, 1200), 4: (6, 3, 28, 28)}[recognizer.feature_ndim]
+    X = np.zeros(shape, np.float32)
+    with pytest.raises(NotFittedError):
+        recognizer.predict(X)
+    with pytest.raises(DataError, match="all of one class"):
+        recognizer.fit(X, np.zeros(6, int))
+    with pytest.raises(DataError, match="6 clips but labels of shape"):
+        recognizer.fit(X, np.arange(5))
+    with pytest.raises(DataError, match="axes"):
+        recognizer.fit(np.zeros((6, 5, 4, 3, 2, 1)), np.arange(6))
+    with pytest.raises(DataError, match="NaN"):
+        recognizer.fit(np.full(shape, np.nan, np.float32), np.arange(6) % 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parameter_count_on_the_card_is_that_of_the_network(name: str) -> None:
+    recognizer = make(name)
+    if not recognizer.has_epochs:
+        assert recognize.card(name).parameters is None
+        return
+    module = recognizer.build(3)
+    assert sum(p.numel() for p in module.parameters()) == recognize.card(name).parameters
