@@ -53,9 +53,7 @@ def write_megc_tree(root: Path, subjects: int = 4, clips: int = 6, space: bool =
         Image.fromarray(image).save(folder / (f"{stem} .png" if space else f"{stem}.png"))
         rows.append(("smic", row["subject"], row["clip"], row["label"], "", f"{stem}.jpg", ""))
     columns = ["dataset", "sub", "filename_o", "label", "apex", "imagename", "sub_filename"]
-    pd.DataFrame(rows, columns=columns).to_csv(
-        root / "combined_3_class2_for_optical_flow.csv", index=False
-    )
+    pd.DataFrame(rows, columns=columns).to_csv(root / "combined_3_class2_for_optical_flow.csv", index=False)
     return root
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -333,18 +335,27 @@ def _source(card: Card) -> str:
 
 def _show(result: Evaluation) -> None:
     """Print the table, the confusion matrix and what has to be said with them."""
-    table = Table(title="Leave-one-subject-out, 95 % intervals over subjects", title_justify="left")
-    for column in ("epoch", "data", "clips", "subjects", "UF1", "UAR", "WAR", "majority UF1/UAR/WAR"):
-        table.add_column(column, justify="left" if column in ("epoch", "data") else "right")
-    for row in result.table.to_dict("records"):
-        figures = [
-            f"{row[m]:.4f}\n{row[f'{m}_low']:.3f}-{row[f'{m}_high']:.3f}" for m in ("UF1", "UAR", "WAR")
-        ]
-        nothing = "/".join(f"{row[f'{m}_majority']:.3f}" for m in ("UF1", "UAR", "WAR"))
-        rule = f"[bold red]{row['rule']}[/]" if "LEAKS" in str(row["rule"]) else str(row["rule"])
-        table.add_row(rule, str(row["part"]), str(row["clips"]), str(row["subjects"]), *figures, nothing)
-    out.print(table)
-    matrix = Table(title="Confusion matrix (rows: truth), summed over seeds", title_justify="left")
+    from microexp.evaluate.evaluation import LEAK_MARK
+    from microexp.evaluate.metrics import METRICS
+
+    for rule in result.rules:
+        style = "bold red" if rule == LEAK_MARK else "bold"
+        table = Table(
+            title=f"Leave-one-subject-out, {rule}",
+            title_justify="left",
+            title_style=style,
+            box=SIMPLE_HEAD,
+            caption="Below each figure: its 95 % interval over subjects, and what the majority class gives.",
+            caption_justify="left",
+        )
+        for column in ("data", "clips", "subjects", *METRICS):
+            table.add_column(column, justify="left" if column == "data" else "right", no_wrap=True)
+        for row in result.table[result.table["rule"] == rule].to_dict("records"):
+            table.add_row(
+                str(row["part"]), str(row["clips"]), str(row["subjects"]), *(_figure(row, m) for m in METRICS)
+            )
+        out.print(table)
+    matrix = Table(title="Confusion (rows: truth)", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for name in ("", *result.dataset.classes):
         matrix.add_column(name, justify="right")
     for name, counts in zip(result.dataset.classes, result.confusion().confusion, strict=True):
@@ -352,6 +363,13 @@ def _show(result: Evaluation) -> None:
     out.print(matrix)
     for remark in result.remarks:
         out.print(f"[yellow]{remark}[/]")
+
+
+def _figure(row: Mapping[Any, Any], metric: str) -> str:
+    """A figure, its 95 % interval over subjects, and what the majority class gives, one under the other."""
+    spread = "" if row[f"{metric}_sd"] is None else f" ± {row[f'{metric}_sd']:.4f}"
+    low, high, nothing = (row[f"{metric}_{end}"] for end in ("low", "high", "majority"))
+    return f"[bold]{row[metric]:.4f}[/]{spread}\n[dim]{low:.3f}-{high:.3f}\nmajority {nothing:.3f}[/]"
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or the whole list if none is near."""
     options = sorted(known)
     near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.6)
+    near = near or [option for option in options if name and option.startswith(name.lower())][:1]
     if near:
         return f" Did you mean '{near[0]}'?"
     return f" Known: {', '.join(options)}." if options else " Nothing is registered there."

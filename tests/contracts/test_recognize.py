@@ -51,7 +51,9 @@ def clips() -> tuple[list[Clip], np.ndarray]:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def fitted(request: pytest.FixtureRequest, clips: tuple[list[Clip], np.ndarray]) -> tuple[str, Any, np.ndarray]:
+def fitted(
+    request: pytest.FixtureRequest, clips: tuple[list[Clip], np.ndarray]
+) -> tuple[str, Any, np.ndarray]:
     recognizer = make(request.param)
     features = recognizer.features(clips[0])
     return request.param, recognizer.fit(features, clips[1]), features

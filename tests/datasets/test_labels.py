@@ -9,7 +9,13 @@ from microexp.errors import UnknownNameError
 def test_megc_classes_are_in_the_official_order() -> None:
     s = scheme("megc3")
     assert s.classes == ("negative", "positive", "surprise")
-    assert [s.label(e) for e in ("Disgust", " happiness ", "surprise", "others", None)] == [0, 1, 2, None, None]
+    assert [s.label(e) for e in ("Disgust", " happiness ", "surprise", "others", None)] == [
+        0,
+        1,
+        2,
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -15,7 +15,7 @@ import pytest
 from microexp import recognize
 from microexp.errors import DataError, OptionError, WeightsError
 from microexp.evaluate import LeakageWarning, loso
-from microexp.evaluate.loso import inner_split, loso_folds
+from microexp.evaluate.folds import inner_split, loso_folds
 from tests.conftest import flow_dataset, write_megc_tree
 
 
@@ -132,7 +132,7 @@ def test_weights_of_every_left_out_subject_are_used_without_training(tmp_path: P
     for subject in ("s00", "s01", "s02"):
         net.save_weights(tmp_path / f"{subject}.safetensors")
     result = loso(quick_net(), data, weights=tmp_path, jobs=1)
-    assert (result.predictions["last epoch"][0] == net.predict(data.flow_images)).all()
+    assert (result.predictions["published weights"][0] == net.predict(data.flow_images)).all()
 
 
 COMMAND = [

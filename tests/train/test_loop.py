@@ -82,7 +82,9 @@ def test_balanced_class_weights_change_the_loss_as_the_closed_form_says() -> Non
     p = torch.softmax(plain.bias, 0)
     expected = -(0.5 * torch.log(p[0]) + 0.5 * torch.log(p[1]))
     recipe = Recipe(epochs=1, batch_size=4, class_weight="balanced")
-    assert next(iter(train_epochs(copy.deepcopy(plain), X, y, recipe))) == pytest.approx(float(expected.detach()))
+    assert next(iter(train_epochs(copy.deepcopy(plain), X, y, recipe))) == pytest.approx(
+        float(expected.detach())
+    )
 
 
 def test_the_caller_may_stop_between_epochs() -> None:

@@ -26,11 +26,7 @@ from microexp.evaluate.store import FoldResult, RunStore, write_atomically
 
 ALL = "all"
 LEAK_MARK = "LEAKS: epoch chosen on the test subject"
-RULES = {
-    "last-epoch": "last epoch",
-    "inner-subjects": "epoch chosen on inner subjects",
-    "test-fold": LEAK_MARK,
-}
+LAST_EPOCH = "last epoch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +39,11 @@ class Evaluation:
         What was run.
     dataset : Dataset
         The table that the predictions belong to.
-    selection : str
-        How the epoch was chosen.
     seeds : tuple of int
         The seeds, one whole protocol each.
     predictions : mapping of str to numpy.ndarray
-        Rule to ``(n_seeds, N) int64``. The rule of `selection` first; where it leaks, the last epoch of
-        the same training stands beside it.
+        How the epoch was chosen, to labels ``(n_seeds, N) int64``. Where the choice leaks, the last
+        epoch of the same training follows.
     probabilities : numpy.ndarray
         ``(n_seeds, N, K) float64``, of the first rule.
     seconds : float
@@ -60,7 +54,6 @@ class Evaluation:
 
     config: Mapping[str, Any]
     dataset: Dataset
-    selection: str
     seeds: tuple[int, ...]
     predictions: Mapping[str, np.ndarray]
     probabilities: np.ndarray
@@ -72,10 +65,10 @@ class Evaluation:
         cls,
         store: RunStore,
         dataset: Dataset,
-        selection: str,
+        rule: str,
         results: Mapping[int, Sequence[FoldResult]],
     ) -> Evaluation:
-        """Pool the folds of every seed, in the order of the table."""
+        """Pool the folds of every seed, in the order of the table; `rule` says how the epoch was chosen."""
         shape = (len(results), len(dataset))
         first = np.full(shape, -1)
         last = np.full(shape, -1)
@@ -85,14 +78,13 @@ class Evaluation:
                 first[row, fold.index] = fold.prediction
                 last[row, fold.index] = fold.last_epoch_prediction or fold.prediction
                 probabilities[row, fold.index] = fold.probabilities
-        predictions = {RULES[selection]: first}
-        if selection == "test-fold":
-            predictions[RULES["last-epoch"]] = last
+        predictions = {rule: first}
+        if rule == LEAK_MARK:
+            predictions[LAST_EPOCH] = last
         every = [fold for folds in results.values() for fold in folds]
         return cls(
             config=store.config,
             dataset=dataset,
-            selection=selection,
             seeds=tuple(results),
             predictions=predictions,
             probabilities=probabilities,
@@ -108,7 +100,7 @@ class Evaluation:
     @property
     def leaks(self) -> bool:
         """Whether the first rule looked at the test subject."""
-        return self.selection == "test-fold"
+        return self.rules[0] == LEAK_MARK
 
     @property
     def remarks(self) -> tuple[str, ...]:

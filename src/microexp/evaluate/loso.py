@@ -28,48 +28,21 @@ from sklearn.base import clone
 
 from microexp import __version__
 from microexp.datasets.base import Dataset
-from microexp.errors import DataError, MicroexpError, OptionError, WeightsError
-from microexp.evaluate.evaluation import Evaluation
+from microexp.errors import MicroexpError, OptionError, WeightsError
+from microexp.evaluate.evaluation import LAST_EPOCH, LEAK_MARK, Evaluation
+from microexp.evaluate.folds import Fold, inner_split, loso_folds
 from microexp.evaluate.metrics import scores
 from microexp.evaluate.store import FoldResult, RunStore
 from microexp.evaluate.versions import versions
 from microexp.recognize.base import Inputs, Monitor, Recognizer
 
 SELECTIONS = ("last-epoch", "inner-subjects", "test-fold")
-INNER_SHARE = 0.2  # of the training subjects of each database, held back to choose the epoch
 _WORKER_DEATHS_FORGIVEN = 3
 Progress = Callable[[str, int, int], None]
 
 
 class LeakageWarning(UserWarning):
     """The test subject had a say in what is reported."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fold:
-    """One fold: the subject left out, and the rows of the table to train and to test on."""
-
-    number: int
-    subject: str
-    train: np.ndarray
-    test: np.ndarray
-
-
-def loso_folds(groups: np.ndarray) -> list[Fold]:
-    """Return one fold a subject, in the order of their names.
-
-    Raises
-    ------
-    DataError
-        If there is only one subject.
-    """
-    subjects = np.unique(groups)
-    if len(subjects) < 2:
-        raise DataError(f"leave-one-subject-out needs two subjects or more; there is only {subjects[0]}")
-    return [
-        Fold(k, str(s), np.flatnonzero(groups != s), np.flatnonzero(groups == s))
-        for k, s in enumerate(subjects)
-    ]
 
 
 def loso(
@@ -152,7 +125,21 @@ def _run(
     )
     _run_missing(experiment, features, folds, seeds, workers, report)
     results = {seed: store.results(seed, len(folds)) for seed in seeds}
-    return Evaluation.from_folds(store, dataset, selection, results)
+    return Evaluation.from_folds(store, dataset, _rule(recognizer, selection, weights), results)
+
+
+def _rule(recognizer: Recognizer, selection: str, weights: str | Path | None) -> str:
+    """Return how the epoch was chosen, in the words of the tables."""
+    if weights is not None:
+        return "published weights"
+    if not recognizer.has_epochs:
+        return "no epochs"
+    words = {
+        "last-epoch": LAST_EPOCH,
+        "inner-subjects": "epoch chosen on inner subjects",
+        "test-fold": LEAK_MARK,
+    }
+    return words[selection]
 
 
 def run_config(
@@ -238,36 +225,6 @@ class Experiment:
         full = np.zeros((len(test), self.n_classes))
         full[:, fitted.classes_] = fitted.predict_proba(test)
         return full
-
-
-def inner_split(groups: np.ndarray, train: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split training rows by subject: about a fifth of each database's subjects are held back.
-
-    Parameters
-    ----------
-    groups : numpy.ndarray
-        ``(N,)``, ``database/subject`` of every row.
-    train : numpy.ndarray
-        Rows of the training fold.
-    seed : int
-        Decides which subjects.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Rows to train on, rows to choose the epoch by.
-    """
-    rng = np.random.default_rng(seed)
-    subjects = np.unique(groups[train])
-    databases = np.array([s.split("/")[0] for s in subjects])
-    held: list[str] = []
-    for database in np.unique(databases):
-        own = subjects[databases == database]
-        held.extend(rng.choice(own, size=max(1, round(INNER_SHARE * len(own))), replace=False))
-    inner = np.isin(groups[train], held)
-    if inner.all():
-        raise DataError("inner-subjects needs at least two training subjects in a database")
-    return train[~inner], train[inner]
 
 
 def weight_file(folder: Path, subject: str) -> Path:

@@ -29,9 +29,9 @@ CARD = {
         "doi": "10.11897/SP.J.1016.2026.00328",
     },
     "published": [
-        {"source": "BOWAM, Table 5, MEGC2019", "fusion": "add", "UF1": 0.9090, "UAR": 0.9103},
-        {"source": "BOWAM, Table 5, MEGC2019", "fusion": "multiply", "UF1": 0.8646, "UAR": 0.8777},
-        {"source": "BOWAM, Table 5, MEGC2019", "fusion": "concat", "UF1": 0.8706, "UAR": 0.8817},
+        {"source": "BOWAM, Table 5", "data": "MEGC2019", "fusion": "add", "UF1": 0.9090, "UAR": 0.9103},
+        {"source": "BOWAM, Table 5", "data": "MEGC2019", "fusion": "multiply", "UF1": 0.8646, "UAR": 0.8777},
+        {"source": "BOWAM, Table 5", "data": "MEGC2019", "fusion": "concat", "UF1": 0.8706, "UAR": 0.8817},
     ],
     "notes": [
         "The published figures are of BOWAM's whole network, its epoch picked on the test subject; they are "

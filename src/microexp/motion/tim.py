@@ -41,7 +41,8 @@ def tim_matrix(n: int, m: int) -> np.ndarray:
     """Return the matrix R that interpolates n frames to m: ``new = R.T @ frames``.
 
     Frame i (from 1) is weighed at time t by
-    ``1/n + 2/n sum_k cos(pi k (i - 1/2)/n) cos(pi k (n t - 1/2)/n)``, k = 1..n-1, at m equally spaced times from 1/n (the first frame) to 1 (the last).
+    ``1/n + 2/n sum_k cos(pi k (i - 1/2)/n) cos(pi k (n t - 1/2)/n)``, k = 1..n-1, at m equally spaced
+    times from 1/n (the first frame) to 1 (the last).
 
     Parameters
     ----------

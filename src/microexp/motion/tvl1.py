@@ -29,7 +29,7 @@ CARD = {
         "OpenCV's implementation, DualTVL1OpticalFlow, which follows Sanchez Perez, Meinhardt-Llopis and "
         "Facciolo (IPOL 2013, doi 10.5201/ipol.2013.26), the implementation that STSTNet names.",
         "'default' are OpenCV's own parameters; STSTNet publishes none. 'fast' (2 warps, 4 scales, 4 outer "
-        "and 10 inner iterations, epsilon 0.02) is ours: about 3 times faster; docs/flow_error.md compares "
+        "and 10 inner iterations, epsilon 0.02) is ours: 4 to 6 times faster; docs/flow_error.md compares "
         "them.",
     ],
 }

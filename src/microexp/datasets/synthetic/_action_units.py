@@ -39,13 +39,13 @@ SIDES = ("", "L", "R")
 
 # Which folds of the skin a unit deepens, and how much at full intensity.
 FOLDS_OF: dict[int, tuple[tuple[str, float], ...]] = {
-    1: (("forehead", 0.5),),
-    2: (("forehead", 0.6),),
+    1: (("forehead", 0.35),),
+    2: (("forehead", 0.35),),
     4: (("glabella", 1.0),),
     6: (("crow", 0.9), ("lid", 0.6)),
     7: (("crow", 0.4), ("lid", 0.5)),
     9: (("nose", 1.0), ("glabella", 0.4), ("cheek", 0.4)),
-    10: (("cheek", 0.7),),
+    10: (("cheek", 0.5),),
     12: (("cheek", 0.9),),
     14: (("cheek", 0.3),),
     15: (("chin", 0.3),),

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
 
+import cv2
 import numpy as np
 
 from microexp.errors import DataError
 
 ASSET_SHA256 = "c9c9dbf0b1f39fc9474b6eb0f3893cd5455a50d459f70e88d67d7decaa605ea6"
 SKIN, LEFT_EYE, RIGHT_EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, CAVITY, SOCKET = range(8)
+_DRAWING = (  # the modules that decide what pictures look like
+    *("_action_units", "_assets", "_chart", "_hair", "_look", "_mesh", "_raster", "_render"),
+    *("_sample", "_scene", "_script", "_skin", "_truth"),
+)
 _UNIT = 1e-3  # decimetres per stored step of a displacement
 
 
@@ -69,6 +74,15 @@ class Assets:
 def asset_bytes() -> bytes:
     """Return the asset file as it lies in the package."""
     return (resources.files(__package__) / "assets.npz").read_bytes()
+
+
+@lru_cache(maxsize=1)
+def renderer_version() -> str:
+    """What pictures depend on beside their parameters: head mesh, code of this package, libraries."""
+    digest = hashlib.sha256(ASSET_SHA256.encode())
+    for name in _DRAWING:
+        digest.update((resources.files(__package__) / f"{name}.py").read_bytes())
+    return f"{digest.hexdigest()[:16]} numpy {np.__version__} opencv {cv2.__version__}"
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
 """The chart: the head's surface unrolled once for all subjects, where skin is painted.
 
 Chart coordinates are decimetres: ``a`` around the head (angle times one decimetre, towards the subject's
-left), ``v`` up. They belong to the base head, so a place on the face has the same coordinates in every subject.
+left), ``v`` up. They belong to the base head, so that a place on the face has the same coordinates in
+every subject.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def blob(a: float, v: float, width: float, height: float, tilt: float = 0.0) -> 
     x, y = grid()
     dx, dy = x - a, y - v
     c, s = np.cos(tilt), np.sin(tilt)
-    return np.exp(-0.5 * (((c * dx + s * dy) / width) ** 2 + ((c * dy - s * dx) / height) ** 2)).astype(np.float32)
+    return np.exp(-0.5 * (((c * dx + s * dy) / width) ** 2 + ((c * dy - s * dx) / height) ** 2)).astype(
+        np.float32
+    )
 
 
 def both(a: float, v: float, width: float, height: float, tilt: float = 0.0) -> np.ndarray:
@@ -84,11 +87,13 @@ def smooth_curve(points: np.ndarray, closed: bool = False, samples: int = 60) ->
     at = np.linspace(0, spans - 1e-6, samples)
     i, t = at.astype(int), (at % 1)[:, None]
     p0, p1, p2, p3 = (padded[i + k] for k in range(4))
-    return 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
+    return 0.5 * (
+        2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
+    )
 
 
 def noise(rng: np.random.Generator, grain: float) -> np.ndarray:
-    """Smooth noise of unit variance with features of about `grain` decimetres, ``(HEIGHT, WIDTH) float32``."""
+    """Smooth noise of about unit variance and features of `grain` decimetres, ``(HEIGHT, WIDTH)``."""
     step = max(1.0, grain * DENSITY)
     rows, columns = max(3, int(HEIGHT / step)), max(3, int(WIDTH / step))
     coarse = rng.standard_normal((rows, columns), dtype=np.float32)
@@ -100,13 +105,12 @@ def noise(rng: np.random.Generator, grain: float) -> np.ndarray:
 def sample(picture: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Read a chart picture ``(h, w[, C])`` of any resolution at chart points ``(N, 2)``: ``(N[, C])``."""
     xy = (to_pixels(at) * (picture.shape[1] / WIDTH) - 0.5).astype(np.float32)
-    columns = 1024  # OpenCV's maps have to be pictures too
-    rows = -(-len(xy) // columns)
-    maps = np.zeros((rows * columns, 2), np.float32)
-    maps[: len(xy)] = xy
-    values = cv2.remap(
-        picture, maps.reshape(rows, columns, 2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    columns = 1024  # OpenCV's maps have to be pictures too, and no side of them above 32767
+    rows = max(1, -(-len(xy) // columns))
+    maps = np.zeros((2, rows * columns), np.float32)
+    maps[:, : len(xy)] = xy.T
+    x, y = maps.reshape(2, rows, columns)
+    values = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return values.reshape(rows * columns, *picture.shape[2:])[: len(xy)]
 
 

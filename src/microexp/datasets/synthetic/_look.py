@@ -15,7 +15,14 @@ from microexp.datasets.synthetic._assets import assets
 
 _LOOK = 11  # first word of this module's random streams
 _STRENGTH = {"head": 0.35, "asym": 0.25, "ears": 0.6, "eyes": 0.45, "nose": 0.5}
-_EXTREME = ("head/head-fat", "head/head-angle", "mouth/mouth-trans", "nose/nose-trans", "nose/nose-compression")
+_LIPS = ("mouth/mouth-upperlip", "mouth/mouth-lowerlip", "mouth/mouth-angles")
+_EXTREME = (
+    "head/head-fat",
+    "head/head-angle",
+    "mouth/mouth-trans",
+    "nose/nose-trans",
+    "nose/nose-compression",
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def draw_look(seed: int, index: int) -> Look:
     rng = np.random.default_rng([seed, _LOOK, index])
     age = float(rng.beta(1.2, 2.2))
     build = float(np.clip(0.5 + 0.8 * (rng.uniform() - 0.5) * 2, 0.02, 0.98))
-    melanin = float(rng.beta(1.0, 1.5))
+    melanin = float(rng.uniform() ** 1.5)
     hair = float(np.clip(rng.uniform(0.25, 1.0) + 0.6 * melanin, 0, 1))
     blue = float(np.clip(rng.uniform(-0.7, 1.0) - 1.2 * melanin, 0, 1))
     light = np.array([rng.uniform(-0.75, 0.75), rng.uniform(0.25, 0.8), 1.0])
@@ -98,7 +105,7 @@ def draw_look(seed: int, index: int) -> Look:
         build=build,
         melanin=melanin,
         blood=float(rng.uniform(0.25, 0.75)),
-        freckles=float(rng.beta(0.5, 2.0) * (1 - 0.7 * melanin)),
+        freckles=float(rng.beta(0.4, 2.5) * (1 - 0.7 * melanin)),
         stubble=float(beard * rng.beta(0.8, 1.2)),
         gloss=float(rng.uniform(0.2, 1.0)),
         hair=hair,
@@ -109,7 +116,7 @@ def draw_look(seed: int, index: int) -> Look:
         brow_rise=float(rng.uniform(-0.015, 0.02)),
         iris=_iris(rng, blue),
         pose=(float(rng.normal(0, 0.04)), float(rng.normal(0, 0.06)), float(rng.normal(0, 0.015))),
-        scale=float(0.275 * rng.uniform(0.95, 1.05)),
+        scale=float(0.262 * rng.uniform(0.95, 1.05)),
         light=(float(light[0]), float(light[1]), float(light[2])),
         ambient=float(rng.uniform(0.34, 0.5)),
         backdrop=(float(grey), float(grey * rng.uniform(0.92, 1.04)), float(grey * rng.uniform(0.85, 1.1))),
@@ -146,6 +153,7 @@ def _draw_shape(rng: np.random.Generator, age: float, build: float) -> tuple[tup
             level = "high" if heavy > 0 else "low"
             weights[f"weight/{level}-{build_name}-{age_name}"] = mix * abs(heavy)
     weights.update(_draw_details(rng))
+    weights["unit/eyeWideLeft"] = weights["unit/eyeWideRight"] = float(rng.uniform(0.05, 0.4))
     known = assets()
     return tuple((name, round(w, 4)) for name, w in weights.items() if abs(w) > 0.01 and known.has(name))
 
@@ -156,7 +164,8 @@ def _draw_details(rng: np.random.Generator) -> dict[str, float]:
     names = [n for n in assets().names if n.split("/")[0] not in ("shape", "weight", "unit")]
     for axis in sorted({name.rstrip("+-") for name in names}):
         used, value = rng.uniform() < 0.3, float(rng.normal(0, 1))
-        strength = _STRENGTH.get(axis.split("/")[0], 0.4) * (0.4 if axis in _EXTREME else 1.0)
+        lips = 0.4 if axis.startswith(_LIPS) else 1.0  # these part the lips
+        strength = lips * _STRENGTH.get(axis.split("/")[0], 0.4) * (0.4 if axis in _EXTREME else 1.0)
         end = axis if axis in names else axis + ("+" if value > 0 else "-")
         if used and end in names:
             weights[end] = min(abs(value), 1.6) * strength
@@ -169,4 +178,3 @@ def _iris(rng: np.random.Generator, blue: float) -> tuple[float, float, float]:
     green = np.array([0.12, 0.15, 0.07])
     mixed = (1 - blue) * brown + blue * (pale if rng.uniform() < 0.65 else green)
     return float(mixed[0]), float(mixed[1]), float(mixed[2])
-

@@ -31,7 +31,7 @@ class Coverage:
     shape: tuple[int, int]
 
     def interpolate(self, corners: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Interpolate vertex `values` ``(V, C)`` over the pixels, given the triangles' `corners` ``(T, 3)``."""
+        """Interpolate vertex `values` ``(V, C)`` over the pixels; `corners` ``(T, 3)`` are vertex ids."""
         ids = corners[self.triangles]
         out = values[ids[:, 0]] * self.weights[:, :1]
         out += values[ids[:, 1]] * self.weights[:, 1:2]
@@ -52,25 +52,27 @@ def rasterise(points: np.ndarray, triangles: np.ndarray, shape: tuple[int, int])
         Height and width of the raster.
     """
     height, width = shape
-    corners = points.astype(np.float32)[triangles]  # (T, 3, 3)
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    a, b, c = (points.astype(np.float32)[triangles[:, i]] for i in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    low = np.floor(corners[..., :2].min(1) - 0.5).astype(np.int64)
-    high = np.ceil(corners[..., :2].max(1) - 0.5).astype(np.int64)
-    visible = (area < -1e-9) & (high >= 0).all(1) & (low[:, 0] < width) & (low[:, 1] < height)
-    side = (high - low).max(1) + 1
-    parts = []
+    low = np.minimum(np.minimum(a, b), c)[:, :2] - np.float32(0.5)
+    high = np.maximum(np.maximum(a, b), c)[:, :2] - np.float32(0.5)
+    visible = (area < -1e-9) & (high[:, 0] >= 0) & (high[:, 1] >= 0)
+    visible = np.nonzero(visible & (low[:, 0] < width) & (low[:, 1] < height))[0]
+    low, high = (np.floor(low[visible]).astype(np.int64), np.ceil(high[visible]).astype(np.int64))
+    corners, area = np.stack([a[visible], b[visible], c[visible]], axis=1), area[visible]
+    side = np.maximum(high[:, 0] - low[:, 0], high[:, 1] - low[:, 1]) + 1
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     reach = 4
     previous = 0
-    while previous < side[visible].max(initial=0):
-        chosen = np.nonzero(visible & (side > previous) & (side <= reach))[0]
+    while previous < side.max(initial=0):
+        chosen = np.nonzero((side > previous) & (side <= reach))[0]
         step = max(1, _CHUNK // reach**2)
         parts.extend(
             _fragments(corners, area, low, chosen[start : start + step], reach, shape)
             for start in range(0, len(chosen), step)
         )
         previous, reach = reach, reach * 2
-    return _nearest(parts, shape)
+    return _nearest(parts, visible, shape)
 
 
 def _fragments(
@@ -101,9 +103,14 @@ def _fragments(
 
 
 def _nearest(
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], shape: tuple[int, int]
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
+    names: np.ndarray,
+    shape: tuple[int, int],
 ) -> Coverage:
-    """Keep the nearest fragment of every pixel; among equals the triangle with the higher number."""
+    """Keep the nearest fragment of every pixel; among equals the triangle with the higher number.
+
+    `names` turns the fragments' numbers of triangles into those of the mesh.
+    """
     if not parts:
         empty = np.empty(0, np.int64)
         return Coverage(empty, empty, np.empty((0, 3), np.float32), shape)
@@ -113,4 +120,4 @@ def _nearest(
     winner[pixel[order]] = order
     pixels = np.nonzero(winner >= 0)[0]
     best = winner[pixels]
-    return Coverage(pixels, ids[best], weights[best], shape)
+    return Coverage(pixels, names[ids[best]], weights[best], shape)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import cv2
 import numpy as np
-import scipy.sparse as sp
 
 from microexp.datasets.synthetic import _chart as chart
 from microexp.datasets.synthetic._action_units import side_weight
@@ -28,15 +27,17 @@ from microexp.datasets.synthetic._assets import (
 )
 from microexp.datasets.synthetic._hair import hair_volume, paint_hair, scalp_height
 from microexp.datasets.synthetic._look import Look, head_vertices
+from microexp.datasets.synthetic._mesh import neighbour_average, vertex_normals
 from microexp.datasets.synthetic._raster import Coverage, rasterise
 from microexp.datasets.synthetic._skin import fold_masks, paint_skin
 
 Folds = Mapping[tuple[str, str], float]
 
 GAMMA = 2.2
+FOLD_SHADE = 0.32  # how much a fold at full depth darkens the picture (log of display values)
 SUPERSAMPLING = 2
 _DISTANCE = 10.0  # from the camera to the eyes, decimetres
-_EYE_LEVEL = 0.44  # of the picture's height
+_EYE_LEVEL = 0.46  # of the picture's height
 _INNER = {  # linear albedo of the parts inside the mouth and the eye sockets
     UPPER_TEETH: (0.62, 0.58, 0.48),
     LOWER_TEETH: (0.52, 0.48, 0.39),
@@ -141,7 +142,11 @@ class Head:
         sky = 0.75 + 0.25 * normals[:, 1:2]
         ambient = self.look.ambient * sky * np.reshape(np.asarray(occlusion, np.float32), (-1, 1))
         fill = 0.10 * np.clip(back, 0, 1)[:, None]
-        return ambient + fill + (1.12 - self.look.ambient) * direct * (0.5 + 0.5 * np.reshape(occlusion, (-1, 1)))
+        return (
+            ambient
+            + fill
+            + (1.12 - self.look.ambient) * direct * (0.5 + 0.5 * np.reshape(occlusion, (-1, 1)))
+        )
 
     def luminance(self, vertices: np.ndarray, pose: Pose = REST) -> np.ndarray:
         """How bright each vertex is lit, ``(V,) float32``."""
@@ -202,7 +207,7 @@ class Head:
         linear = albedo * light
         skin = parts == SKIN
         if folds:
-            linear *= np.exp(-0.5 * GAMMA * self.folds_at(seen, folds))[:, None]
+            linear *= np.exp(-FOLD_SHADE * GAMMA * self.folds_at(seen, folds))[:, None]
         linear[skin] += self._gloss(normals[skin], values[skin, 3:5], values[skin, 5])
         for part, centre in ((LEFT_EYE, self.eyes[0]), (RIGHT_EYE, self.eyes[1])):
             eye = parts == part
@@ -218,7 +223,9 @@ class Head:
         for part, colour in _INNER.items():
             albedo[parts == part] = colour
         shirt = np.clip((-1.05 - 0.12 * np.abs(at[:, 0]) - at[:, 1]) / 0.015, 0, 1)[:, None]
-        return np.where(shirt > 0, albedo * (1 - shirt) + shirt * np.array(self.look.shirt, np.float32), albedo)
+        return np.where(
+            shirt > 0, albedo * (1 - shirt) + shirt * np.array(self.look.shirt, np.float32), albedo
+        )
 
     def folds_at(self, seen: Coverage, folds: Folds) -> np.ndarray:
         """Depth of the skin's folds at covered pixels, ``(N,) float32``, summed over `folds`."""
@@ -248,7 +255,9 @@ class Head:
         around = np.arctan2(normals[:, 1], normals[:, 0])
         rays = 1 + 0.22 * np.sin(around * 23 + 2 * np.sin(around * 7)) + 0.12 * np.sin(around * 41)
         iris = np.array(self.look.iris, np.float32) * rays[:, None]
-        iris = iris * (1.25 - 0.9 * _ramp(angle, 20, 27))[:, None] * (0.8 + 0.5 * _ramp(angle, 18, 11))[:, None]
+        iris = (
+            iris * (1.25 - 0.9 * _ramp(angle, 20, 27))[:, None] * (0.8 + 0.5 * _ramp(angle, 18, 11))[:, None]
+        )
         white = np.array([0.60, 0.56, 0.53], np.float32) * (1 - 0.35 * _ramp(angle, 32, 70))[:, None]
         white = white * (1 - np.array([0.02, 0.16, 0.16], np.float32) * _ramp(angle, 38, 75)[:, None])
         inside = _ramp(angle, 29, 26.5)[:, None]
@@ -265,7 +274,7 @@ class Head:
     @staticmethod
     def _shadow_mouth(linear: np.ndarray, parts: np.ndarray) -> None:
         inside = np.isin(parts, (UPPER_TEETH, LOWER_TEETH, TONGUE, CAVITY))
-        linear[inside] *= 0.42
+        linear[inside] *= 0.3
 
     def _shadow_eyes(self, linear: np.ndarray, parts: np.ndarray, seen: Coverage) -> None:
         """Let the upper lid shade the eyeball."""
@@ -296,34 +305,6 @@ class Head:
 def display(linear: np.ndarray) -> np.ndarray:
     """Turn linear light into display values in [0, 255], float32."""
     return (255 * np.clip(linear, 0, 1) ** np.float32(1 / GAMMA)).astype(np.float32)
-
-
-def vertex_normals(vertices: np.ndarray) -> np.ndarray:
-    """Return unit normals of the vertices, ``(V, 3) float64``."""
-    a, b, c = (vertices[assets().triangles[:, i]] for i in range(3))
-    normals = _incidence() @ np.cross(b - a, c - a)
-    return normals / np.sqrt((normals**2).sum(1, keepdims=True) + 1e-18)
-
-
-@lru_cache(maxsize=1)
-def neighbour_average() -> sp.csr_matrix:
-    """Matrix ``(V, V)`` that replaces each vertex by the mean of itself and its neighbours."""
-    data = assets()
-    count = len(data.vertices)
-    i = np.concatenate([data.triangles[:, k] for k in (0, 1, 2, 1, 2, 0)] + [np.arange(count)])
-    j = np.concatenate([data.triangles[:, k] for k in (1, 2, 0, 0, 1, 2)] + [np.arange(count)])
-    near = sp.csr_matrix((np.ones(len(i)), (i, j)), shape=(count, count))
-    near.data[:] = 1
-    return (sp.diags(1 / np.asarray(near.sum(1)).ravel()) @ near).tocsr()
-
-
-@lru_cache(maxsize=1)
-def _incidence() -> sp.csr_matrix:
-    data = assets()
-    corners = data.triangles.ravel()
-    faces = np.repeat(np.arange(len(data.triangles)), 3)
-    shape = (len(data.vertices), len(data.triangles))
-    return sp.csr_matrix((np.ones(len(corners)), (corners, faces)), shape=shape)
 
 
 def _ramp(x: np.ndarray, start: float, end: float) -> np.ndarray:

@@ -16,15 +16,27 @@ _SMALLEST, _MEDIAN, _LARGEST, _SPREAD = 0.5, 1.3, 3.0, 0.45  # of the amplitude,
 # first those that are typical, then those that other emotions share or nearly so.
 _Combinations = tuple[tuple[str, float], ...]
 _EMOTIONS: dict[str, tuple[float, _Combinations, _Combinations]] = {
-    "happiness": (0.25, (("6+12", 5), ("12", 5), ("L12", 1), ("R12", 1), ("12+25", 1)), (("6", 2), ("12+14", 2))),
-    "disgust": (0.19, (("4+7+9", 3), ("9+10", 3), ("10", 2), ("4+9", 2)), (("4+7", 2), ("L10", 1), ("R10", 1))),
+    "happiness": (
+        0.25,
+        (("6+12", 5), ("12", 5), ("L12", 1), ("R12", 1), ("12+25", 1)),
+        (("6", 2), ("12+14", 2)),
+    ),
+    "disgust": (
+        0.19,
+        (("4+7+9", 3), ("9+10", 3), ("10", 2), ("4+9", 2)),
+        (("4+7", 2), ("L10", 1), ("R10", 1)),
+    ),
     "surprise": (
         0.19,
         (("1+2", 5), ("1+2+5", 3), ("1+2+25", 1), ("1+2+26", 1)),
         (("1", 1), ("5", 1), ("L2", 1), ("R2", 1)),
     ),
     "anger": (0.09, (("4+7", 3), ("4+5+7", 2), ("24", 1)), (("4", 2), ("7", 1))),
-    "repression": (0.09, (("14", 2), ("15", 1), ("17", 2), ("24", 2)), (("L14", 1), ("R14", 1), ("12+14", 1))),
+    "repression": (
+        0.09,
+        (("14", 2), ("15", 1), ("17", 2), ("24", 2)),
+        (("L14", 1), ("R14", 1), ("12+14", 1)),
+    ),
     "sadness": (0.07, (("1+4", 2), ("15", 2), ("1+4+15", 1), ("15+17", 2)), (("1", 1), ("17", 1))),
     "contempt": (0.06, (("L14", 3), ("R14", 3)), (("14", 1), ("L12+L14", 1), ("R12+R14", 1))),
     "fear": (0.06, (("1+2+4+5", 3), ("20", 2), ("1+4+5", 1)), (("1+2+5", 1), ("5", 1))),
@@ -77,7 +89,7 @@ def draw_script(settings: Settings, stage: Scene, subject: int, clip: int) -> Sc
 def draw_units(rng: np.random.Generator, emotion: str, nuisance: float) -> tuple[tuple[int, str, float], ...]:
     """Draw action units and their relative weights for an emotion; nuisance makes shared ones likelier."""
     _, typical, shared = _EMOTIONS[emotion]
-    table = shared if rng.uniform() < min(0.22 * nuisance, 0.9) else typical
+    table = shared if rng.uniform() < min(0.15 * nuisance, 0.9) else typical
     chances = np.array([chance for _, chance in table], float)
     text = table[rng.choice(len(table), p=chances / chances.sum())][0]
     return tuple((*_parse(word), float(rng.uniform(0.6, 1.2))) for word in text.split("+"))
@@ -98,12 +110,13 @@ def scaled(
     for _ in range(3):  # the projection is nearly linear: the third step is exact to 1e-6
         now = stage.strength({key: weight * factor for key, weight in start.items()})
         factor *= target / now
+    factor = min(factor, 1 / max(start.values()))  # no muscle acts beyond its full intensity
     return tuple((unit, side, weight * factor) for unit, side, weight in units)
 
 
 def draw_sway(rng: np.random.Generator, pixels: float, nuisance: float, span: int) -> Sway:
     """Draw the head's drift; `pixels` scales its shifts, `nuisance` its rotations."""
-    reach = np.array([*(np.radians([0.22, 0.27, 0.13]) * nuisance), 0.4 * pixels, 0.4 * pixels])
+    reach = np.array([*(np.radians([0.45, 0.55, 0.28]) * nuisance), 0.9 * pixels, 0.9 * pixels])
     return Sway(
         drift=_floats(rng.normal(0, reach)),
         wobble=_floats(rng.normal(0, 0.25 * reach)),
@@ -118,10 +131,11 @@ def draw_sensor(rng: np.random.Generator, nuisance: float) -> Sensor:
     return Sensor(
         gain=float(np.exp(rng.normal(0, 0.05 * nuisance))),
         flicker=float(abs(rng.normal(0, 0.006 * nuisance))),
+        wander=_pair(rng.normal(0, 0.04 * nuisance, 2)),
         rate=float(rng.uniform(0.2, 3.0)),
         phase=float(rng.uniform(0, 2 * np.pi)),
-        read=float(1.2 * nuisance),
-        shot=float(0.02 * nuisance),
+        read=float(1.8 * nuisance),
+        shot=float(0.17 * nuisance),
     )
 
 
@@ -139,12 +153,12 @@ def _draw_disturbances(
 ) -> list[Event]:
     """Draw other action units and partial blinks; all start after the onset, where the face is at rest."""
     events = []
-    for _ in range(rng.poisson(0.7 * nuisance)):
+    for _ in range(rng.poisson(1.8 * nuisance)):
         unit, side = int(rng.choice(_DISTRACTORS)), str(rng.choice(["", "", "L", "R"]))
-        size = amplitude * rng.uniform(0.1, 0.45)
+        size = amplitude * rng.uniform(0.35, 1.1)
         onset, apex, offset = _inside(rng, main)
         events.append(Event("distractor", scaled(stage, ((unit, side, 1.0),), size), onset, apex, offset))
-    if rng.uniform() < min(0.15 * nuisance, 0.9):
+    if rng.uniform() < min(0.2 * nuisance, 0.9):
         onset, apex, offset = _inside(rng, main)
         events.append(Event("blink", ((45, "", float(rng.uniform(0.05, 0.5))),), onset, apex, offset))
     return events
@@ -159,6 +173,10 @@ def _inside(rng: np.random.Generator, main: Event) -> tuple[int, int, int]:
 def _parse(word: str) -> tuple[int, str]:
     """``"L12"`` -> (12, "L")."""
     return int(word.lstrip("LR")), word[0] if word[0] in "LR" else ""
+
+
+def _pair(values: np.ndarray) -> tuple[float, float]:
+    return float(values[0]), float(values[1])
 
 
 def _floats(values: np.ndarray) -> tuple[float, ...]:

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 
 from microexp.datasets.synthetic import _chart as chart
-from microexp.datasets.synthetic._action_units import Weights, displacement, fold_depths
-from microexp.datasets.synthetic._assets import ASSET_SHA256, SKIN, assets
+from microexp.datasets.synthetic._action_units import Weights, displacement, fold_depths, unit_field
+from microexp.datasets.synthetic._assets import SKIN, assets, renderer_version
 from microexp.datasets.synthetic._hair import ear_weight, scalp_height
 from microexp.datasets.synthetic._look import look_of
+from microexp.datasets.synthetic._mesh import vertex_normals
 from microexp.datasets.synthetic._raster import Coverage, rasterise
-from microexp.datasets.synthetic._render import GAMMA, REST, Head, Pose, Window, vertex_normals
+from microexp.datasets.synthetic._render import FOLD_SHADE, GAMMA, REST, Head, Pose, Window
 from microexp.datasets.synthetic._store import Arrays, cached
 
-RENDERER = 1  # raise it when pictures change, so that cached ones are not used
 _STEPS = 4  # of the fixed-point iteration that inverts a flow
 _SUBPIXEL = 256  # levels of the stored picture per 8-bit level
 _LARGE = 5.0  # pixels at 256x256: displacement above which the head is drawn anew
@@ -30,23 +30,27 @@ class Scene:
     ----------
     head : Head
         Geometry, camera and light.
-    picture : numpy.ndarray
-        The neutral picture, ``(H, W, 3) float32`` in [0, 255], before the camera's noise.
-    seen : Coverage
-        What the pixel centres of the neutral picture see.
     """
 
     def __init__(self, seed: int, subject: int, size: int) -> None:
         self.head = Head(look_of(seed, subject), size)
-        key = ("scene", RENDERER, ASSET_SHA256, np.__version__, cv2.__version__, seed, subject, size)
-        arrays = cached(key, self._build)
-        self.picture = arrays["picture"].astype(np.float32) / _SUBPIXEL
-        self.seen = Coverage(
-            arrays["pixels"].astype(np.int64),
-            arrays["triangles"].astype(np.int64),
-            arrays["weights"],
-            (size, size),
-        )
+        self._key = ("scene", renderer_version(), seed, subject, size)
+
+    @cached_property
+    def _arrays(self) -> Arrays:
+        return cached(self._key, self._build)
+
+    @cached_property
+    def picture(self) -> np.ndarray:
+        """The neutral picture before the camera's noise, ``(H, W, 3) float32`` in [0, 255]."""
+        return self._arrays["picture"].astype(np.float32) / _SUBPIXEL
+
+    @cached_property
+    def seen(self) -> Coverage:
+        """What the pixel centres of the neutral picture see."""
+        stored = self._arrays
+        pixels, triangles = stored["pixels"].astype(np.int64), stored["triangles"].astype(np.int64)
+        return Coverage(pixels, triangles, stored["weights"], (self.head.size, self.head.size))
 
     def _build(self) -> Arrays:
         head = self.head
@@ -107,7 +111,9 @@ class Scene:
 
     def strength(self, weights: Weights) -> float:
         """Largest displacement by the expression alone, pixels."""
-        moved = (self.points(weights) - self.neutral_points)[self.measured, :2]
+        ids = self.measured
+        field = sum((weight * unit_field(*key)[ids] for key, weight in weights.items()), np.zeros(()))
+        moved = (self.head.project(self.head.neutral[ids] + field) - self.neutral_points[ids])[:, :2]
         return float(np.sqrt((moved**2).sum(1).max()))
 
     def flow(self, points: np.ndarray) -> np.ndarray:
@@ -163,10 +169,12 @@ class Scene:
         """The neutral picture, shaded anew and moved by the exact flow."""
         x, y = invert(self.flow(points))
         shade = (self.head.luminance(vertices, pose) / self._resting_light) ** (1 / GAMMA)
-        values = self.seen.interpolate(assets().triangles, np.clip(shade, 0.6, 1.6)[:, None].astype(np.float32))
+        values = self.seen.interpolate(
+            assets().triangles, np.clip(shade, 0.6, 1.6)[:, None].astype(np.float32)
+        )
         values[assets().parts[self.seen.triangles] != SKIN] = 1
         for (name, side), depth in depths.items():
-            values *= np.exp(-0.5 * depth * self.folds(name, side))[:, None]
+            values *= np.exp(-FOLD_SHADE * depth * self.folds(name, side))[:, None]
         ratio = np.ones(self.seen.shape, np.float32)
         ratio.reshape(-1)[self.seen.pixels] = values[:, 0]
         shaded = self.picture * ratio[..., None]
@@ -197,11 +205,13 @@ class Scene:
             opened = float(np.abs(lids - lids[[0, 3]].mean(0)).max()) / self.unit
             amount = _ramp(opened, 0.25, 0.6)
             if amount > 0:
-                windows.append((self._window(np.concatenate([mark[eye], rest[eye]]), 9), amount))
-        gap = np.abs((mark[61:64] - mark[[67, 66, 65]]) - (rest[61:64] - rest[[67, 66, 65]])).max() / self.unit
+                windows.append((self._window(np.concatenate([mark[eye], rest[eye]]), 6), amount))
+        gap = (
+            np.abs((mark[61:64] - mark[[67, 66, 65]]) - (rest[61:64] - rest[[67, 66, 65]])).max() / self.unit
+        )
         amount = _ramp(float(gap), 0.3, 0.7)
         if amount > 0:
-            windows.append((self._window(np.concatenate([mark[48:68], rest[48:68]]), 10), amount))
+            windows.append((self._window(np.concatenate([mark[48:68], rest[48:68]]), 6), amount))
         return windows
 
     def _window(self, around: np.ndarray, margin: float) -> Window:
@@ -231,6 +241,7 @@ def scene(seed: int, subject: int, size: int) -> Scene:
 @lru_cache(maxsize=64)
 def _feather(height: int, width: int) -> np.ndarray:
     """A window that falls to zero at its edges, ``(height, width, 1) float32``."""
+
     def edge(n: int) -> np.ndarray:
         inward = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
         return np.clip(inward / max(2.0, 0.12 * n), 0, 1).astype(np.float32)

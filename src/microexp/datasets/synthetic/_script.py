@@ -94,10 +94,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Sensor:
-    """What the camera adds: gain and its flicker, noise of reading and of counting photons (8-bit levels)."""
+    """What lamp and camera add: gain, its flicker over time, light that wanders over the picture, noise.
+
+    ``flicker`` and ``wander`` (right, down) are parts of the brightness; ``read`` and ``shot`` are the noise
+    of reading (levels of 255) and of counting photons (variance per level).
+    """
 
     gain: float = 1.0
     flicker: float = 0.0
+    wander: tuple[float, float] = (0.0, 0.0)
     rate: float = 0.0
     phase: float = 0.0
     read: float = 0.0

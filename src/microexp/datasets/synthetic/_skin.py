@@ -10,8 +10,8 @@ from microexp.datasets.synthetic import _chart as chart
 from microexp.datasets.synthetic._look import Look
 
 _SKIN = 21  # first word of this module's random streams
-_DERMIS = np.array([0.80, 0.66, 0.55], np.float32)  # linear RGB of skin without pigment
-_MELANIN = np.array([0.62, 1.12, 1.75], np.float32)  # what the pigments absorb per channel
+_DERMIS = np.array([0.74, 0.62, 0.52], np.float32)  # linear RGB of skin without pigment
+_MELANIN = np.array([0.80, 1.18, 1.62], np.float32)  # what the pigments absorb per channel
 _BLOOD = np.array([0.10, 0.75, 0.62], np.float32)
 FOLDS = ("forehead", "glabella", "nose", "crow", "cheek", "chin", "lid")
 
@@ -20,12 +20,14 @@ def paint_skin(look: Look) -> np.ndarray:
     """Return the subject's skin on the chart, ``(HEIGHT, WIDTH, 3) float32``, linear RGB albedo."""
     rng = np.random.default_rng([look.seed, _SKIN, look.index])
     masks = region_masks()
-    melanin = np.full_like(masks["lips"], 0.12 + 1.25 * look.melanin)
-    melanin += (0.05 + 0.10 * look.melanin) * _mottle(rng, (0.5, 0.2, 0.08))
+    melanin = np.full_like(masks["lips"], 0.08 + 1.8 * look.melanin)
+    melanin += (0.03 + 0.05 * look.melanin) * _mottle(rng, (0.5, 0.2, 0.08))
     melanin += 0.10 * masks["socket"] * (0.6 + look.age) - 0.05 * masks["cheeks"]
     melanin += _spots(rng, look) + 0.30 * _moles(rng)
-    blood = 0.22 + 0.42 * look.blood + 0.10 * _mottle(rng, (0.25, 0.06, 0.03))
-    blood += look.blood * (0.30 * masks["cheeks"] + 0.32 * masks["nose"] + 0.12 * masks["chin"] + 0.2 * masks["ears"])
+    blood = 0.22 + 0.42 * look.blood + 0.055 * _mottle(rng, (0.25, 0.06, 0.03))
+    blood += look.blood * (
+        0.30 * masks["cheeks"] + 0.32 * masks["nose"] + 0.12 * masks["chin"] + 0.2 * masks["ears"]
+    )
     blood += 0.12 * masks["bags"] * (0.5 + look.age)
     lips = masks["lips"]
     blood = blood * (1 - lips) + lips * (1.05 + 0.35 * look.blood + 0.08 * chart.noise(rng, 0.02))
@@ -43,7 +45,7 @@ def paint_skin(look: Look) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def region_masks() -> dict[str, np.ndarray]:
-    """Soft masks of the regions of the face on the chart, ``float32`` in [0, 1], the same for all subjects."""
+    """Soft masks of the regions of the face on the chart, ``float32`` in [0, 1]; one for all subjects."""
     mark = chart.landmarks()
     nose, chin = mark[30], mark[8]
     mouth = (mark[48] + mark[54]) / 2
@@ -75,18 +77,29 @@ def fold_masks() -> dict[str, np.ndarray]:
         "forehead": [_arc((-0.5, brow[1] + h), (0.5, brow[1] + h), 0.05) for h in (0.17, 0.27, 0.37)],
         "glabella": _mirrored([_arc((0.06, root[1] + 0.0), (0.075, root[1] + 0.2), 0.01)]),
         "nose": [_arc((-0.13, root[1] - h), (0.13, root[1] - h), 0.03) for h in (0.03, 0.09)],
-        "crow": _mirrored([_arc(outer + [0.06, r * 0.4], outer + [0.2, r], 0.0) for r in (0.09, 0.02, -0.06)]),
-        "cheek": _mirrored([_arc(wing + [0.06, 0.05], corner + [0.10, -0.02], 0.05)]),
+        "crow": _mirrored(
+            [_arc(outer + [0.06, r * 0.4], outer + [0.2, r], 0.0) for r in (0.09, 0.02, -0.06)]
+        ),
+        "cheek": _mirrored([_arc(wing + [0.06, 0.05], corner + [0.09, 0.0], 0.035)]),
         "chin": [_arc((-0.12, mark[57, 1] - 0.10), (0.12, mark[57, 1] - 0.10), 0.04)],
         "lid": _mirrored([_arc(mark[42] + [0.03, -0.07], mark[45] + [-0.02, -0.08], -0.05)]),
     }
-    return {name: chart.strokes(lines[name], 4, 0.018) for name in FOLDS}
+    width = {"cheek": 3, "glabella": 3}
+    return {name: chart.strokes(lines[name], width.get(name, 4), 0.016) for name in FOLDS}
 
 
 @lru_cache(maxsize=1)
 def resting_folds() -> np.ndarray:
     """The folds that age leaves on a resting face, ``float32`` in [0, 1]."""
-    depth = {"forehead": 0.6, "crow": 0.6, "cheek": 1.0, "lid": 0.8, "glabella": 0.5, "nose": 0.0, "chin": 0.3}
+    depth = {
+        "forehead": 0.6,
+        "crow": 0.6,
+        "cheek": 1.0,
+        "lid": 0.8,
+        "glabella": 0.5,
+        "nose": 0.0,
+        "chin": 0.3,
+    }
     return sum((depth[name] * mask for name, mask in fold_masks().items()), np.zeros((), np.float32))
 
 
@@ -97,8 +110,8 @@ def _mottle(rng: np.random.Generator, grains: tuple[float, ...]) -> np.ndarray:
 def _spots(rng: np.random.Generator, look: Look) -> np.ndarray:
     """Freckles, mostly over nose and cheeks."""
     where = np.clip(chart.blob(0, 0.05, 0.7, 0.22) + 0.15, 0, 1)
-    fine = np.clip(chart.noise(rng, 0.018) - 1.1, 0, 1)
-    return 1.1 * look.freckles * fine * where
+    fine = np.clip(chart.noise(rng, 0.014) - 1.1, 0, 1)
+    return 0.8 * look.freckles * fine * where
 
 
 def _moles(rng: np.random.Generator) -> np.ndarray:
@@ -109,7 +122,9 @@ def _moles(rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _arc(start: tuple[float, float] | np.ndarray, end: tuple[float, float] | np.ndarray, bulge: float) -> np.ndarray:
+def _arc(
+    start: tuple[float, float] | np.ndarray, end: tuple[float, float] | np.ndarray, bulge: float
+) -> np.ndarray:
     """A curve between two chart points that bulges to the left of its direction (decimetres)."""
     p, q = np.asarray(start, float), np.asarray(end, float)
     t = np.linspace(0, 1, 24)[:, None]

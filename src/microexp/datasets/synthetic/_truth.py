@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from microexp.clip import ActionUnit
+from microexp.clip import ActionUnit, Clip
 from microexp.datasets.synthetic._assets import assets
 from microexp.datasets.synthetic._render import REST, Pose
 from microexp.datasets.synthetic._scene import Scene, invert, scene
@@ -54,7 +54,11 @@ def expose(picture: np.ndarray, script: Script, index: int) -> np.ndarray:
         Number of the frame.
     """
     sensor = script.sensor
-    seen = picture * np.float32(sensor.gain * (1 + sensor.flicker * np.sin(sensor.rate * index + sensor.phase)))
+    swing = np.sin(sensor.rate * index + sensor.phase)
+    ramp = np.linspace(-1, 1, script.size) * np.sin(0.2 * sensor.rate * index + 2 * sensor.phase)
+    brightness = sensor.gain * (1 + sensor.flicker * swing + sensor.wander[0] * ramp)[None, :, None]
+    brightness = brightness * (1 + sensor.wander[1] * ramp)[:, None, None]
+    seen = picture * brightness.astype(np.float32)
     if sensor.read > 0 or sensor.shot > 0:
         rng = np.random.default_rng([script.seed, _NOISE, script.subject, script.clip, index])
         deviation = np.sqrt(sensor.read**2 + sensor.shot * np.clip(seen, 0, 255)).astype(np.float32)
@@ -191,6 +195,42 @@ class Truth:
         if not 0 <= index < self.script.length:
             raise OptionError(f"frame {index} of a clip of {self.script.length} frames")
         return int(index)
+
+
+@dataclass(frozen=True, eq=False)
+class Triple:
+    """A resting face, a micro-expression and the same movement as a macro-expression.
+
+    Pictures are ``(H, W, 3) uint8`` without noise; flows lead from the resting face, ``(H, W, 2) float32``.
+    """
+
+    neutral: np.ndarray
+    micro: np.ndarray
+    macro: np.ndarray
+    micro_flow: np.ndarray
+    macro_flow: np.ndarray
+
+
+def micro_macro_triple(clip: Clip, factor: float = 5.0) -> Triple:
+    """Return the neutral, micro and macro pictures of a synthetic clip's movement.
+
+    Parameters
+    ----------
+    clip : Clip
+        A clip of the synthetic database.
+    factor : float
+        How many times larger the macro-expression's 3-D movement is.
+
+    Raises
+    ------
+    OptionError
+        If the clip is not synthetic, or the factor not positive.
+    """
+    truth = clip.metadata.get("truth")
+    if not isinstance(truth, Truth):
+        raise OptionError(f"{clip.identity} is no synthetic clip: it has no neutral / micro / macro triple")
+    flows = truth.macro_flow(1.0), truth.macro_flow(factor)
+    return Triple(truth.neutral(), truth.micro(), truth.macro(factor), *flows)
 
 
 def _scene(script: Script) -> Scene:

@@ -1,0 +1,57 @@
+"""The README's commands, run as they are printed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import write_megc_tree
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+BASH = [line for kind, text in BLOCKS if kind == "bash" for line in text.strip().splitlines()]
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+MICROEXP = [line for line in BASH if line.startswith("microexp ")]
+
+
+def test_all_blocks_are_of_a_kind_that_is_tested() -> None:
+    assert {kind for kind, _ in BLOCKS} == {"bash", "python"}
+    assert all(line.startswith(("microexp ", "make ")) for line in BASH)
+    assert len(MICROEXP) >= 6
+
+
+@pytest.mark.parametrize("line", MICROEXP)
+def test_commands(tmp_path: Path, line: str) -> None:
+    write_megc_tree(tmp_path / "path" / "to" / "megc2019-flow", subjects=3)
+    arguments = shlex.split(line)[1:]
+    if "ststnet" in arguments and "evaluate" in arguments:
+        arguments += ["--epochs", "2"]  # the command is as printed but for its 800 epochs
+    answer = subprocess.run(
+        [sys.executable, "-m", "microexp.cli", *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    expected = 1 if "check" in arguments else 0  # the small copy here is not complete, and check says so
+    assert answer.returncode == expected, answer.stderr
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python(tmp_path: Path, code: str) -> None:
+    answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "UF1" in answer.stdout
+
+
+def test_make_knows_the_targets_that_are_printed() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in BASH:
+        if line.startswith("make "):
+            assert f"\n{line.split()[1]}:" in makefile
+
+
+def test_the_files_that_are_linked_exist() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert (ROOT / target).is_file(), target
