@@ -1,4 +1,4 @@
-"""The README's commands, run as they are printed."""
+"""The commands of the README and the Python of all pages, run as they are printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from tests.conftest import write_megc_tree
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 BASH = [line for kind, text in BLOCKS if kind == "bash" for line in text.strip().splitlines()]
-PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+PYTHON = [
+    text
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for text in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
 MICROEXP = [line for line in BASH if line.startswith("microexp ")]
 
 
@@ -42,7 +46,7 @@ def test_commands(tmp_path: Path, line: str) -> None:
 def test_python(tmp_path: Path, code: str) -> None:
     answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    assert "UF1" in answer.stdout
+    assert ("UF1" in answer.stdout) == ("UF1" in code)
 
 
 def test_make_knows_the_targets_that_are_printed() -> None:

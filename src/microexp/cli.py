@@ -10,11 +10,12 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from microexp.errors import MicroexpError, OptionError, UnknownNameError
@@ -39,9 +40,9 @@ app.add_typer(datasets_app, name="datasets")
 out, err = Console(), Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
-ExitOnFault = 1
-ExitOnBadInput = 2
-ExitOnInterrupt = 130
+EXIT_ON_FAULT = 1
+EXIT_ON_BAD_INPUT = 2
+EXIT_ON_INTERRUPT = 130
 
 
 def main() -> None:
@@ -49,8 +50,16 @@ def main() -> None:
     try:
         app()
     except MicroexpError as error:
-        err.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True, markup=True)
-        sys.exit(ExitOnBadInput)
+        _fail(str(error))
+    except OSError as error:  # no permission, disk full, ...; what has a file name is the user's to mend
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}")
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    sys.exit(EXIT_ON_BAD_INPUT)
 
 
 @app.callback(invoke_without_command=True)
@@ -195,7 +204,7 @@ def evaluate(
         except KeyboardInterrupt:
             bars.stop()
             err.print(f"Interrupted. Finished folds are kept in {folder}; run the same command to go on.")
-            raise typer.Exit(ExitOnInterrupt) from None
+            raise typer.Exit(EXIT_ON_INTERRUPT) from None
     result.save(folder)
     report = write_report(folder / "report.html", [result], title=f"{method} on {database}")
     if as_json:
@@ -219,7 +228,7 @@ def demo(
         except KeyboardInterrupt:
             bars.stop()
             err.print(f"Interrupted. What is finished is kept in {out_dir}; run the demo again to go on.")
-            raise typer.Exit(ExitOnInterrupt) from None
+            raise typer.Exit(EXIT_ON_INTERRUPT) from None
     out.print(f"Report: {report}", highlight=False, soft_wrap=True)
 
 
@@ -238,7 +247,7 @@ def check(
     good = all(c.ok for c in checks)
     if as_json:
         print(json.dumps({"database": name, "ok": good, "checks": [asdict(c) for c in checks]}, indent=1))
-        raise typer.Exit(0 if good else ExitOnFault)
+        raise typer.Exit(0 if good else EXIT_ON_FAULT)
     table = Table(title=name, title_justify="left", title_style="bold")
     for column in ("", "what", "expected", "found"):
         table.add_column(column, overflow="fold")
@@ -247,10 +256,10 @@ def check(
     out.print(table)
     for c in checks:
         for detail in c.details[:20]:
-            out.print(f"  {c.what}: {detail}", highlight=False, soft_wrap=True)
+            out.print(f"  {c.what}: {escape(detail)}", highlight=False, soft_wrap=True)
         if len(c.details) > 20:
             out.print(f"  ... and {len(c.details) - 20} more (all with --json)")
-    raise typer.Exit(0 if good else ExitOnFault)
+    raise typer.Exit(0 if good else EXIT_ON_FAULT)
 
 
 @datasets_app.command("synthesize")
@@ -277,7 +286,7 @@ def synthesize(
         except KeyboardInterrupt:
             bars.stop()
             err.print(f"Interrupted. Finished clips are kept in {directory}; run again to go on.")
-            raise typer.Exit(ExitOnInterrupt) from None
+            raise typer.Exit(EXIT_ON_INTERRUPT) from None
     out.print(f"Wrote {subjects * clips} clips to {directory}", highlight=False)
 
 

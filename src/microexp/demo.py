@@ -10,8 +10,10 @@ import numpy as np
 
 from microexp import datasets, recognize
 from microexp.datasets.base import Dataset
-from microexp.evaluate import loso
+from microexp.evaluate import SELECTIONS, loso
+from microexp.evaluate.loso import run_config
 from microexp.evaluate.report import write_report
+from microexp.evaluate.store import run_key
 
 RECOGNISERS: dict[str, dict[str, object]] = {
     "linear_svm": {},
@@ -47,8 +49,10 @@ def run_demo(
     for name, params in RECOGNISERS.items():
         report = None if progress is None else _titled(progress, name)
         recognizer = recognize.create(name, **params)
-        evaluations.append(loso(recognizer, data, jobs=jobs, out=out / name, progress=report))
-        evaluations[-1].save(out / name)
+        # A folder a configuration, so that a demo of newer code does not meet the folds of older code.
+        run = out / "runs" / f"{name}-{run_key(run_config(recognizer, data, SELECTIONS[0], None))}"
+        evaluations.append(loso(recognizer, data, jobs=jobs, out=run, progress=report))
+        evaluations[-1].save(run)
     facts = [
         ("made by", "microexp demo"),
         ("faces", f"{SUBJECTS} synthetic people, {CLIPS_EACH} clips each, {SIZE}x{SIZE} pixels, seed 0"),

@@ -26,8 +26,7 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import clone
 
-from microexp import __version__
-from microexp.datasets.base import Dataset
+from microexp.datasets.base import Dataset, fingerprint
 from microexp.errors import MicroexpError, OptionError, WeightsError
 from microexp.evaluate.evaluation import LAST_EPOCH, LEAK_MARK, Evaluation
 from microexp.evaluate.folds import Fold, inner_split, loso_folds
@@ -145,8 +144,12 @@ def _rule(recognizer: Recognizer, selection: str, weights: str | Path | None) ->
 def run_config(
     recognizer: Recognizer, dataset: Dataset, selection: str, weights: str | Path | None
 ) -> dict[str, Any]:
-    """Return what decides a result, as JSON values; seeds and number of workers are not part of it."""
-    # Neither changes a result: the seed has a place of its own, the others are where and how to show.
+    """Return what decides a result, as JSON values; seeds and number of workers are not part of it.
+
+    The commit is part of it where microexp runs from a checkout, so that folds of different code are never
+    pooled.
+    """
+    # The seed has a place of its own; the others say where to compute and what to show.
     aside = {"random_state", "device", "verbose"}
     params = {k: v for k, v in recognizer.get_params(deep=False).items() if k not in aside}
     return {
@@ -154,11 +157,11 @@ def run_config(
         "method": type(recognizer).__module__.rsplit(".", 1)[-1],
         "params": params,
         "selection": selection,
-        "weights": None if weights is None else Path(weights).name,
+        "weights": None if weights is None else _weights_fingerprint(Path(weights), dataset.groups),
         "databases": sorted(set(dataset.table["database"])),
         "labels": dataset.scheme,
         "data": dataset.fingerprint,
-        "microexp": __version__,
+        "microexp": versions()["microexp"],
     }
 
 
@@ -225,6 +228,10 @@ class Experiment:
         full = np.zeros((len(test), self.n_classes))
         full[:, fitted.classes_] = fitted.predict_proba(test)
         return full
+
+
+def _weights_fingerprint(folder: Path, groups: np.ndarray) -> str:
+    return fingerprint(*(weight_file(folder, fold.subject).read_bytes() for fold in loso_folds(groups)))
 
 
 def weight_file(folder: Path, subject: str) -> Path:
