@@ -9,17 +9,24 @@ set -eu
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
 pip="$VENV/bin/python -m pip --disable-pip-version-check"
 pin=$(grep '^torch==' constraints.txt)
+constraints="$VENV/constraints.txt"
+installed=$("$VENV/bin/python" -c 'import torch; print("torch==" + torch.__version__.split("+")[0])' 2>/dev/null || true)
 
 if [ -n "${TORCH:-}" ]; then
+    echo "Installing $TORCH ..."
     $pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH"
-elif ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
-    echo "Installing PyTorch ($pin; a CPU build if one is found) ..."
-    $pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$pin+cpu" 2>/dev/null ||
-        $pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$pin"
+    grep -v '^torch==' constraints.txt >"$constraints" # the user's choice stands
+else
+    if [ "$installed" != "$pin" ]; then
+        echo "Installing PyTorch ($pin; a CPU build if one is found) ..."
+        $pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$pin+cpu" 2>/dev/null ||
+            $pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$pin"
+    fi
+    cp constraints.txt "$constraints"
 fi
 
 echo "Installing the other packages ..."
-$pip install --quiet --constraint constraints.txt uv
-VIRTUAL_ENV="$VENV" "$VENV/bin/uv" pip install --quiet --constraint constraints.txt --editable '.[dev]' 2>/dev/null ||
-    $pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$pip install --quiet --constraint "$constraints" uv
+VIRTUAL_ENV="$VENV" "$VENV/bin/uv" pip install --quiet --constraint "$constraints" --editable '.[dev]' 2>/dev/null ||
+    $pip install --quiet --constraint "$constraints" --editable '.[dev]'
 echo "Ready: $VENV"

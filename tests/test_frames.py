@@ -81,6 +81,16 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
         FolderFrames(tmp_path)
 
 
+def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(ramp).save(tmp_path / name)
+        assert np.array_equal(read_image(tmp_path / name)[..., 1], (ramp >> 8).astype(np.uint8))
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "b.tif")
+    with pytest.raises(DataError, match=r"b\.tif holds F pixels"):
+        read_image(tmp_path / "b.tif")
+
+
 def test_a_grey_picture_becomes_rgb(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 9, np.uint8)).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").tolist() == np.full((4, 4, 3), 9).tolist()
@@ -98,6 +108,27 @@ def test_a_video_gives_exact_frames_and_times_in_any_order(tmp_path: Path, times
     for i in [*range(len(times)), *order]:
         assert frames[i][0, 0].tolist() == [20 * i] * 3
     assert pickle.loads(pickle.dumps(frames))[3][0, 0, 0] == 60
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"), [("mpeg4", {"bf": "2", "qscale": "1"}), ("libx264", {"crf": "1"})]
+)
+def test_a_container_whose_time_stamps_are_no_use(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    file = tmp_path / "a.avi"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream(codec, rate=30, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(12):
+            picture = np.full((48, 64, 3), 20 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    frames = VideoFrames(file)
+    assert len(frames) == 12
+    assert frames.fps == pytest.approx(30, rel=0.15)
+    for i in [*range(12), 7, 2, 11, 0]:
+        assert abs(int(frames[i].mean()) - 20 * i) <= 4
 
 
 def test_a_file_that_is_no_video(tmp_path: Path) -> None:

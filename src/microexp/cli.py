@@ -173,6 +173,8 @@ def evaluate(
     from microexp.evaluate.store import run_key
 
     params = _pairs(param, "--param")
+    if "random_state" in params:
+        raise OptionError("--param random_state: give the seed as --seed")
     if epochs is not None:
         params["epochs"] = epochs
     options = _pairs(data, "--data")
@@ -185,7 +187,7 @@ def evaluate(
         warnings.simplefilter("always")
         check_protocol(recognizer, dataset, selection, seeds, jobs, weights)
     for warning in caught:
-        err.print(f"[yellow]Warning:[/] {warning.message}", highlight=False)
+        err.print(f"[yellow]Warning:[/] {escape(str(warning.message))}", highlight=False)
     key = run_key(run_config(recognizer, dataset, selection, weights))
     folder = out_dir or Path("results") / f"{method}-{database}-{key}"
     with _Bars(err, quiet=as_json) as bars, warnings.catch_warnings():
@@ -203,7 +205,10 @@ def evaluate(
             )
         except KeyboardInterrupt:
             bars.stop()
-            err.print(f"Interrupted. Finished folds are kept in {folder}; run the same command to go on.")
+            err.print(
+                f"Interrupted. Finished folds are kept in {folder}; run the same command to go on.",
+                markup=False,
+            )
             raise typer.Exit(EXIT_ON_INTERRUPT) from None
     result.save(folder)
     report = write_report(folder / "report.html", [result], title=f"{method} on {database}")
@@ -211,7 +216,12 @@ def evaluate(
         print(json.dumps({**result.as_dict(), "folder": str(folder)}, indent=1))
         return
     _show(result)
-    out.print(f"\nReport: {report}\nTables: {folder}/table.csv, {folder}/predictions.csv", highlight=False)
+    out.print(
+        f"Report: {report}\nTables: {folder}/table.csv, {folder}/predictions.csv",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 @app.command()
@@ -227,9 +237,12 @@ def demo(
             report = run_demo(out_dir, jobs=jobs, progress=bars.update)
         except KeyboardInterrupt:
             bars.stop()
-            err.print(f"Interrupted. What is finished is kept in {out_dir}; run the demo again to go on.")
+            err.print(
+                f"Interrupted. What is finished is kept in {out_dir}; run the demo again to go on.",
+                markup=False,
+            )
             raise typer.Exit(EXIT_ON_INTERRUPT) from None
-    out.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    out.print(f"Report: {report}", highlight=False, soft_wrap=True, markup=False)
 
 
 @datasets_app.command("check")
@@ -285,9 +298,11 @@ def synthesize(
             write_frames(database.load(), directory, progress=bars.update)
         except KeyboardInterrupt:
             bars.stop()
-            err.print(f"Interrupted. Finished clips are kept in {directory}; run again to go on.")
+            err.print(
+                f"Interrupted. Finished clips are kept in {directory}; run again to go on.", markup=False
+            )
             raise typer.Exit(EXIT_ON_INTERRUPT) from None
-    out.print(f"Wrote {subjects * clips} clips to {directory}", highlight=False)
+    out.print(f"Wrote {subjects * clips} clips to {directory}", highlight=False, soft_wrap=True, markup=False)
 
 
 class _Bars:

@@ -145,8 +145,9 @@ class FolderFrames(Frames):
 class VideoFrames(Frames):
     """The frames of a video file, decoded by PyAV at constant memory.
 
-    The packets are indexed once without decoding, so that ``len``, time stamps and random access are
-    exact for variable frame rates too. Reading forward decodes each frame once.
+    All frames are decoded once to index them, so that ``len``, time stamps and random access are exact for
+    variable frame rates too; reading forward decodes each again. Where a container has no time stamps (AVI),
+    frames are counted from the start and taken to be equally spaced.
 
     Attributes
     ----------
@@ -167,17 +168,22 @@ class VideoFrames(Frames):
                 if not container.streams.video:
                     raise DataError(f"{self.file} has no video stream")
                 stream = container.streams.video[0]
-                self._pts = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
+                pts = [frame.pts for frame in container.decode(stream)]
                 height, width = stream.codec_context.height, stream.codec_context.width
                 base = float(stream.time_base or 1)
+                rate = float(stream.average_rate or 25)
+                stamped = container.format.name != "avi"  # AVI has none: what FFmpeg gives is a guess
         except av.error.FFmpegError as error:
             raise DataError(f"{self.file} cannot be read as a video: {error}") from error
-        if not self._pts or not height:
+        if not pts or not height:
             raise DataError(f"{self.file} has no frames")
-        self._shape = (len(self._pts), height, width, 3)
-        self.times = (np.array(self._pts, np.float64) - self._pts[0]) * base
-        spans = len(self._pts) - 1
-        self.fps = spans / self.times[-1] if spans and self.times[-1] > 0 else 25.0
+        self._shape = (len(pts), height, width, 3)
+        known = [p for p in pts if p is not None]
+        exact = stamped and len(known) == len(pts) and known == sorted(set(known))
+        self._pts = known if exact else None
+        seconds = np.arange(len(pts)) / rate if self._pts is None else np.array(self._pts) * base
+        self.times = (seconds - seconds[0]).astype(np.float64)
+        self.fps = (len(pts) - 1) / self.times[-1] if len(pts) > 1 else rate
         self._decoder: Iterator[tuple[int, np.ndarray]] | None = None
         self._next = 0
 
@@ -204,20 +210,24 @@ class VideoFrames(Frames):
         """Yield (index, picture) from the key frame at or before `index` on."""
         import av
 
-        position = {pts: i for i, pts in enumerate(self._pts)}
+        position: dict[int | None, int] = {pts: i for i, pts in enumerate(self._pts or ())}
         try:
             with av.open(str(self.file)) as container:
                 stream = container.streams.video[0]
-                container.seek(self._pts[index], stream=stream, backward=True)
-                for frame in container.decode(stream):
-                    if frame.pts in position and position[frame.pts] >= index:
-                        yield position[frame.pts], frame.to_ndarray(format="rgb24")
+                if self._pts is not None:
+                    container.seek(self._pts[index], stream=stream, backward=True)
+                for counted, frame in enumerate(container.decode(stream)):
+                    here = counted if self._pts is None else position.get(frame.pts, -1)
+                    if here >= index:
+                        yield here, frame.to_ndarray(format="rgb24")
         except av.error.FFmpegError as error:
             raise DataError(f"{self.file}: damaged at or after frame {index}: {error}") from error
 
 
 def read_image(file: str | Path) -> np.ndarray:
-    """Read a picture file as ``(H, W, 3) uint8 RGB``; grey pictures are repeated in three channels.
+    """Read a picture file as ``(H, W, 3) uint8 RGB``.
+
+    Grey pictures are repeated in three channels, of 16 bits the upper 8 are kept.
 
     Raises
     ------
@@ -230,6 +240,12 @@ def read_image(file: str | Path) -> np.ndarray:
 
     try:
         with Image.open(file) as image:
+            if image.mode.startswith("I;16"):  # Pillow's own conversion cuts 16 bits off at 255
+                return np.repeat(
+                    (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None], 3, axis=2
+                )
+            if image.mode in ("I", "F"):
+                raise DataError(f"{file} holds {image.mode} pixels of unknown range; save it as 8 or 16 bits")
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError as error:
         raise PathMissingError(f"{file} does not exist") from error

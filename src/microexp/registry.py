@@ -139,9 +139,14 @@ class Registry:
                 if _CARD_TEXT.search(file.read_text(encoding="utf-8")):
                     found[name] = (f"{self.package}.{name}", file)
         for point in entry_points(group=self.package):
-            spec = importlib.util.find_spec(point.value)
+            try:
+                spec = importlib.util.find_spec(point.value)
+            except ImportError:
+                spec = None
             if spec is None or spec.origin is None:
-                raise CardError(f"entry point {point.name} = {point.value} names no module")
+                raise CardError(
+                    f"the entry point {point.name} = {point.value} in {self.package} names no module"
+                )
             found.setdefault(point.name, (point.value, Path(spec.origin)))
         return found
 

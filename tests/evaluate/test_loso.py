@@ -99,6 +99,20 @@ def test_inner_subjects_never_see_the_test_subject() -> None:
         assert {g.split("/")[0] for g in groups[inner]} == {"db0", "db1"}
 
 
+@pytest.mark.parametrize("selection", ["last-epoch", "inner-subjects", "test-fold"])
+def test_only_the_leaking_selection_is_moved_by_the_labels_of_the_test_subject(selection: str) -> None:
+    """Turn the labels of one subject around: what is predicted of it must not move by a bit."""
+    data, turned = (flow_dataset(subjects=6, seed=3) for _ in range(2))
+    subject = data.groups == data.groups[0]
+    turned.table.loc[subject, "label"] = (turned.table.loc[subject, "label"] + 1) % 3
+    recognizer = quick_net(epochs=12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LeakageWarning)
+        a, b = (loso(recognizer, d, selection=selection, jobs=1) for d in (data, turned))
+    same = (a.probabilities[:, subject] == b.probabilities[:, subject]).all()
+    assert same == (selection != "test-fold")
+
+
 def test_inner_subjects_selection_runs_and_names_its_rule() -> None:
     result = loso(quick_net(), flow_dataset(subjects=6), selection="inner-subjects", jobs=1)
     assert result.rules == ("epoch chosen on inner subjects",)
@@ -111,6 +125,7 @@ def test_inner_subjects_selection_runs_and_names_its_rule() -> None:
         ("linear_svm", {"selection": "test-fold"}, "trains no epochs"),
         ("ststnet", {"selection": "best"}, "is none of last-epoch, inner-subjects, test-fold"),
         ("linear_svm", {"jobs": 0}, "jobs must be 1 or more"),
+        ("linear_svm", {"seeds": (-1,)}, "0 or more"),
         ("linear_svm", {"seeds": (1, 1)}, "different numbers"),
         ("lbp_top", {}, "needs the frames of the clips"),
         ("linear_svm", {"weights": "."}, "has no weights to load"),
@@ -122,6 +137,50 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     with pytest.raises(OptionError, match=message):
         loso(recognize.create(method), flow_dataset(), out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("linear_svm", {"C": -1.0}),
+        ("linear_svm", {"C": "much"}),
+        ("linear_svm", {"motion": "dis"}),
+        ("ststnet", {"epochs": 0}),
+        ("ststnet", {"epochs": 2.5}),
+        ("ststnet", {"lr": "fast"}),
+        ("ststnet", {"device": "tpu"}),
+    ],
+)
+def test_bad_parameters_are_refused_before_anything_is_written(
+    tmp_path: Path, method: str, params: dict[str, object]
+) -> None:
+    with pytest.raises(OptionError):
+        loso(recognize.create(method, **params), flow_dataset(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_subject_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="two subjects"):
+        loso(recognize.create("linear_svm"), flow_dataset(subjects=1), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_data_in_the_folder_of_a_run_is_refused(tmp_path: Path) -> None:
+    loso(recognize.create("linear_svm"), flow_dataset(seed=0), jobs=1, out=tmp_path / "run")
+    with pytest.raises(OptionError, match="data was"):
+        loso(recognize.create("linear_svm"), flow_dataset(seed=1), jobs=1, out=tmp_path / "run")
+
+
+def test_one_weight_file_for_two_subjects_is_refused(tmp_path: Path) -> None:
+    data = flow_dataset(subjects=2, databases=2)
+    data.table["subject"] = "s1"
+    net = quick_net(epochs=1).fit(data.flow_images, data.y)
+    net.save_weights(tmp_path / "s1.safetensors")
+    with pytest.raises(WeightsError, match="would serve both db0/s1 and db1/s1"):
+        loso(quick_net(), data, weights=tmp_path)
+    for database in ("db0", "db1"):
+        net.save_weights(tmp_path / database / "s1.safetensors")
+    assert loso(quick_net(), data, weights=tmp_path, jobs=1).rules == ("published weights",)
 
 
 def test_weights_of_every_left_out_subject_are_used_without_training(tmp_path: Path) -> None:

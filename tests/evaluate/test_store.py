@@ -61,6 +61,17 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_what_a_kill_at_the_very_start_leaves_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    RunStore(tmp_path / "run", CONFIG)
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / ".run.json.77.tmp").write_text('{"key"')
+    RunStore(tmp_path / "half", CONFIG).write(result())
+    (tmp_path / "half" / ".features.77.npy").write_bytes(b"half")
+    RunStore(tmp_path / "half", CONFIG).features(lambda: np.zeros(3))
+    assert not list((tmp_path / "half").glob(".features*"))
+
+
 def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
     RunStore(tmp_path / "run", CONFIG)
     (tmp_path / "run" / "run.json").write_text("{")
@@ -91,7 +102,7 @@ def test_the_key_depends_on_values_not_on_order() -> None:
 def test_estimators_are_described_by_class_and_parameters() -> None:
     recognizer: Recognizer = Registry("microexp.recognize").create("linear_svm", C=0.5)
     text = json.loads(canonical_json({"r": recognizer, "n": np.int64(3), "a": np.arange(2), "p": Path("x")}))
-    assert text["r"]["class"] == "LinearSVM"
+    assert text["r"]["class"] == "recognize.linear_svm.LinearSVM"
     assert text["r"]["C"] == 0.5
     assert (text["n"], text["a"], text["p"]) == (3, [0, 1], "x")
     with pytest.raises(OptionError, match="cannot be recorded"):

@@ -66,6 +66,24 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         read_weights(tmp_path / "list.pth")
 
 
+def test_a_file_cut_anywhere_is_named(tmp_path: Path) -> None:
+    torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "new.pth")
+    old = {"_use_new_zipfile_serialization": False}
+    torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "old.pth", **old)
+    for file in (tmp_path / "new.pth", tmp_path / "old.pth"):
+        whole = file.read_bytes()
+        for end in range(1, len(whole), max(1, len(whole) // 60)):
+            file.write_bytes(whole[:end])
+            with pytest.raises(WeightsError, match=file.name):
+                read_weights(file)
+
+
+def test_keys_must_be_text(tmp_path: Path) -> None:
+    torch.save({1: torch.zeros(2)}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match="not a state_dict"):
+        read_weights(tmp_path / "a.pth")
+
+
 def test_weights_of_another_network_are_refused_key_by_key() -> None:
     state = {"weight": torch.zeros(2, 4), "scale": torch.zeros(1)}
     with pytest.raises(WeightsError) as caught:

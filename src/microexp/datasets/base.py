@@ -36,7 +36,7 @@ class Dataset:
         Name of the label scheme.
     fingerprint : str
         Hash of the annotation and of what the features are made from; two data sets with the same
-        fingerprint give the same results.
+        fingerprint give the same results. Made from the content if not given.
     remarks : tuple of str
         What has to be said wherever a figure on this data is shown.
     """
@@ -59,6 +59,8 @@ class Dataset:
             raise DataError(f"no clip is left under the label scheme '{self.scheme}'")
         if len(self.table) != len(self.inputs):
             raise DataError(f"{len(self.table)} rows of annotation for {len(self.inputs)} clips")
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", self._content_fingerprint())
 
     @property
     def inputs(self) -> Sequence[Clip] | np.ndarray:
@@ -67,6 +69,12 @@ class Dataset:
         if inputs is None:  # __post_init__ forbids it; said for the type checker
             raise DataError("a data set has either clips or flow images")
         return inputs
+
+    def _content_fingerprint(self) -> str:
+        """Hash the annotation and the pictures themselves; slow for clips, so databases give their own."""
+        table = self.table.to_csv(index=False, lineterminator="\n")
+        pictures = (x.frames[:] if isinstance(x, Clip) else x for x in self.inputs)
+        return fingerprint(table, *(np.ascontiguousarray(p).tobytes() for p in pictures))
 
     @property
     def y(self) -> np.ndarray:
@@ -107,7 +115,10 @@ class Database(ABC):
 
     @abstractmethod
     def check(self) -> list[Check]:
-        """Compare the copy at hand with what was published; never raises for missing files."""
+        """Compare the copy at hand with what was published.
+
+        Faults of single files are reported, not raised; only a root that is missing or empty is.
+        """
 
     def scheme_name(self, labels: str | None) -> str:
         """Return the scheme to use; raise `OptionError` if this database does not offer it."""

@@ -88,7 +88,7 @@ class MEGC2019Flow(Database):
             CLASSES,
             flow_images=np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32) / 255.0,
             scheme=scheme,
-            fingerprint=fingerprint(table.to_csv(index=False), images.tobytes()),
+            fingerprint=fingerprint(table.to_csv(index=False, lineterminator="\n"), images.tobytes()),
         )
 
     def check(self) -> list[Check]:

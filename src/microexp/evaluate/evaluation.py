@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from microexp.datasets.base import Dataset
+from microexp.errors import DataError
 from microexp.evaluate.metrics import (
     METRICS,
     Scores,
@@ -75,6 +76,10 @@ class Evaluation:
         probabilities = np.zeros((*shape, len(dataset.classes)))
         for row, folds in enumerate(results.values()):
             for fold in folds:
+                if dataset.y[fold.index].tolist() != fold.truth:
+                    raise DataError(
+                        f"fold {fold.subject} in {store.folder} is of other labels; name another --out"
+                    )
                 first[row, fold.index] = fold.prediction
                 last[row, fold.index] = fold.last_epoch_prediction or fold.prediction
                 probabilities[row, fold.index] = fold.probabilities
@@ -202,6 +207,8 @@ class Evaluation:
 
     def save(self, folder: Path) -> None:
         """Write ``table.csv``, ``predictions.csv`` and ``summary.json`` into a folder."""
-        write_atomically(folder / "table.csv", self.table.to_csv(index=False))
-        write_atomically(folder / "predictions.csv", self.prediction_table.to_csv(index=False))
+        write_atomically(folder / "table.csv", self.table.to_csv(index=False, lineterminator="\n"))
+        write_atomically(
+            folder / "predictions.csv", self.prediction_table.to_csv(index=False, lineterminator="\n")
+        )
         write_atomically(folder / "summary.json", json.dumps(self.as_dict(), indent=1))

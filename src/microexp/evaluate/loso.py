@@ -7,22 +7,22 @@ published tables do; it is offered to compare with them, warns, and is marked in
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import parent_process
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import clone
 
@@ -31,7 +31,7 @@ from microexp.errors import MicroexpError, OptionError, WeightsError
 from microexp.evaluate.evaluation import LAST_EPOCH, LEAK_MARK, Evaluation
 from microexp.evaluate.folds import Fold, inner_split, loso_folds
 from microexp.evaluate.metrics import scores
-from microexp.evaluate.store import FoldResult, RunStore
+from microexp.evaluate.store import FoldResult, RunStore, class_path
 from microexp.evaluate.versions import versions
 from microexp.recognize.base import Inputs, Monitor, Recognizer
 
@@ -49,7 +49,7 @@ def loso(
     dataset: Dataset,
     *,
     selection: str = "last-epoch",
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     jobs: int | None = None,
     out: str | Path | None = None,
     weights: str | Path | None = None,
@@ -68,8 +68,9 @@ def loso(
         Clips or flow images with their table.
     selection : {"last-epoch", "inner-subjects", "test-fold"}
         Which epoch of a network counts; see the module's text.
-    seeds : sequence of int
-        The whole protocol is run once under each (``random_state`` of the recogniser).
+    seeds : sequence of int or None
+        The whole protocol is run once under each, as ``random_state`` of the recogniser; None for the one
+        that it has.
     jobs : int or None
         Worker processes, each of one thread; None for one a core.
     out : path or None
@@ -90,6 +91,8 @@ def loso(
     OptionError, DataError, WeightsError
         If an argument cannot be used with this recogniser or data, before any training starts.
     """
+    if seeds is None:
+        seeds = (getattr(recognizer, "random_state", 0),)
     check_protocol(recognizer, dataset, selection, seeds, jobs, weights)
     if out is None:
         with tempfile.TemporaryDirectory(prefix="microexp-") as folder:
@@ -108,7 +111,7 @@ def _run(
     progress: Progress | None,
 ) -> Evaluation:
     report = progress or (lambda what, done, total: None)
-    workers = jobs or os.cpu_count() or 1
+    workers = jobs or cpu_count()
     store = RunStore(out, run_config(recognizer, dataset, selection, weights))
     folds = loso_folds(dataset.groups)
     features = store.features(partial(_all_features, recognizer, dataset.inputs, workers, report))
@@ -149,12 +152,12 @@ def run_config(
     The commit is part of it where microexp runs from a checkout, so that folds of different code are never
     pooled.
     """
-    # The seed has a place of its own; the others say where to compute and what to show.
-    aside = {"random_state", "device", "verbose"}
+    aside = {"random_state", "verbose"}  # the seed has a place of its own, a progress bar changes nothing
     params = {k: v for k, v in recognizer.get_params(deep=False).items() if k not in aside}
     return {
         "protocol": "leave-one-subject-out",
         "method": type(recognizer).__module__.rsplit(".", 1)[-1],
+        "class": class_path(recognizer),
         "params": params,
         "selection": selection,
         "weights": None if weights is None else _weights_fingerprint(Path(weights), dataset.groups),
@@ -180,7 +183,7 @@ class Experiment:
 
     def run(self, features: np.ndarray, fold: Fold, seed: int) -> None:
         """Train and test one fold in this process, and keep its result."""
-        _become_worker()
+        _leave_ctrl_c_to_the_parent()
         with _one_thread():
             self.store.write(self.fold_result(features, fold, seed))
 
@@ -235,11 +238,15 @@ def _weights_fingerprint(folder: Path, groups: np.ndarray) -> str:
 
 
 def weight_file(folder: Path, subject: str) -> Path:
-    """Return the published weights for a left-out subject, ``database/name``."""
-    name = subject.split("/")[-1]
-    for suffix in (".safetensors", ".pth", ".pt"):
-        if (folder / f"{name}{suffix}").is_file():
-            return folder / f"{name}{suffix}"
+    """Return the published weights for a left-out subject ``database/name``.
+
+    They may be named ``database/name.pth`` or, where names are unique, ``name.pth``.
+    """
+    database, _, name = subject.rpartition("/")
+    for stem in (folder / database / name, folder / name):
+        for suffix in (".safetensors", ".pth", ".pt"):
+            if (file := stem.with_name(stem.name + suffix)).is_file():
+                return file
     raise WeightsError(f"{folder} holds no {name}.pth or {name}.safetensors for the left-out subject {name}")
 
 
@@ -259,17 +266,17 @@ def check_protocol(
         raise OptionError(f"{name} trains no epochs to choose from here; use selection last-epoch")
     if jobs is not None and jobs < 1:
         raise OptionError(f"jobs must be 1 or more, got {jobs}")
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise OptionError(f"seeds must be one or more different numbers, got {list(seeds)}")
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise OptionError(f"seeds must be one or more different numbers, 0 or more, got {list(seeds)}")
     if dataset.clips is None and recognizer.feature_ndim != dataset.inputs.ndim:  # type: ignore[union-attr]
         raise OptionError(f"{name} needs the frames of the clips, but this database holds flow images only")
+    recognizer.check_parameters()
+    folds = loso_folds(dataset.groups)
+    if selection == "inner-subjects":
+        for fold in folds:
+            inner_split(dataset.groups, fold.train, seeds[0])
     if weights is not None:
-        if not hasattr(recognizer, "load_weights"):
-            raise OptionError(f"{name} is no network; it has no weights to load")
-        if not Path(weights).is_dir():
-            raise WeightsError(f"--weights {weights} is not a folder")
-        for fold in loso_folds(dataset.groups):
-            weight_file(Path(weights), fold.subject)
+        _check_weights(recognizer, Path(weights), folds, len(dataset.classes))
     if selection == "test-fold":
         warnings.warn(
             "selection='test-fold' picks the epoch on the subject it reports on; its figures LEAK and "
@@ -279,26 +286,45 @@ def check_protocol(
         )
 
 
+def _check_weights(recognizer: Any, folder: Path, folds: Sequence[Fold], n_classes: int) -> None:
+    """Load every file once; refuse one file for two subjects, as it may have been trained on one of them."""
+    if not hasattr(recognizer, "load_weights"):
+        raise OptionError(f"{type(recognizer).__name__} is no network; it has no weights to load")
+    if not folder.is_dir():
+        raise WeightsError(f"--weights {folder} is not a folder")
+    owners: dict[Path, str] = {}
+    for fold in folds:
+        file = weight_file(folder, fold.subject)
+        if file in owners:
+            raise WeightsError(
+                f"{file} would serve both {owners[file]} and {fold.subject}; put the files into one folder a "
+                f"database, {folder}/<database>/<subject>.pth"
+            )
+        owners[file] = fold.subject
+        clone(recognizer).load_weights(file, np.arange(n_classes))
+
+
 def _all_features(recognizer: Recognizer, inputs: Inputs, workers: int, report: Progress) -> np.ndarray:
     """Compute the features of all clips, a few clips a task."""
     if isinstance(inputs, np.ndarray):
         return recognizer.features(inputs)
     size = max(1, min(8, -(-len(inputs) // workers)))
-    chunks = [inputs[i : i + size] for i in range(0, len(inputs), size)]
-    tasks = (delayed(_chunk_features)(recognizer, chunk) for chunk in chunks)
-    parts, done = [], 0
-    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
-        for part in Parallel(return_as="generator")(tasks):
-            parts.append(part)
-            done += len(part)
-            report("features", done, len(inputs))
-    return np.concatenate(parts)
+    parts: dict[int, np.ndarray] = {}
+
+    def tasks() -> list[Any]:
+        starts = [start for start in range(0, len(inputs), size) if start not in parts]
+        return [delayed(_chunk_features)(recognizer, inputs[s : s + size], s) for s in starts]
+
+    for start, part in _in_workers(tasks, workers):
+        parts[start] = part
+        report("features", sum(map(len, parts.values())), len(inputs))
+    return np.concatenate([parts[start] for start in sorted(parts)])
 
 
-def _chunk_features(recognizer: Recognizer, clips: Inputs) -> np.ndarray:
-    _become_worker()
+def _chunk_features(recognizer: Recognizer, clips: Inputs, start: int) -> tuple[int, np.ndarray]:
+    _leave_ctrl_c_to_the_parent()
     with _one_thread():
-        return recognizer.features(clips)
+        return start, recognizer.features(clips)
 
 
 def _run_missing(
@@ -309,30 +335,44 @@ def _run_missing(
     workers: int,
     report: Progress,
 ) -> None:
-    """Run what is not finished yet; a worker that is killed costs its fold only, which is run again."""
+    """Run the folds that are not finished yet."""
     total = len(seeds) * len(folds)
-    for attempt in range(_WORKER_DEATHS_FORGIVEN + 1):
+
+    def tasks() -> list[Any]:
         todo = experiment.store.missing(seeds, len(folds))
         report("folds", total - len(todo), total)
+        return [delayed(experiment.run)(features, folds[fold], seed) for seed, fold in todo]
+
+    done = total - len(experiment.store.missing(seeds, len(folds)))
+    for _ in _in_workers(tasks, workers):
+        done += 1
+        report("folds", min(done, total), total)
+
+
+def _in_workers(tasks: Callable[[], list[Any]], workers: int) -> Iterator[Any]:
+    """Yield the outcomes of tasks as they come; a worker that is killed costs its own task only.
+
+    `tasks` says what is still to be done, and is asked again after a worker was killed.
+    """
+    for attempt in range(_WORKER_DEATHS_FORGIVEN + 1):
+        todo = tasks()
         if not todo:
             return
-        tasks = (delayed(experiment.run)(features, folds[fold], seed) for seed, fold in todo)
         try:
             with parallel_config("loky", n_jobs=min(workers, len(todo)), inner_max_num_threads=1):
-                finished = Parallel(return_as="generator_unordered")(tasks)
-                for done, _ in enumerate(finished, start=total - len(todo) + 1):
-                    report("folds", done, total)
+                yield from Parallel(return_as="generator_unordered")(todo)
+            return
         except TerminatedWorkerError as error:
             if attempt == _WORKER_DEATHS_FORGIVEN:
                 raise MicroexpError(
-                    "workers keep being killed (out of memory?); try fewer --jobs. "
-                    f"What is finished is kept in {experiment.store.folder}"
+                    "workers keep being killed (out of memory?); try fewer --jobs. What is finished is kept"
                 ) from error
 
 
-def _become_worker() -> None:
-    """Leave Ctrl-C to the parent process, which keeps what is finished and says so."""
-    if parent_process() is not None:
+def _leave_ctrl_c_to_the_parent() -> None:
+    """In a worker of joblib, ignore Ctrl-C: the parent keeps what is finished, and says so."""
+    in_worker = current_process().name.startswith("LokyProcess")
+    if in_worker and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

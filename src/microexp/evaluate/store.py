@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -88,11 +88,11 @@ class RunStore:
         manifest = self.folder / "run.json"
         if manifest.is_file():
             self._check_same(manifest)
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise OptionError(f"{self.folder} exists and is no run of microexp; name another --out")
-        (self.folder / "folds").mkdir(parents=True, exist_ok=True)
-        if not manifest.is_file():
+        else:
+            self._check_free()
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(manifest, json.dumps({"key": self.key, "config": self.config}, indent=1))
+        (self.folder / "folds").mkdir(exist_ok=True)
 
     def write(self, result: FoldResult) -> None:
         """Keep one finished fold."""
@@ -140,8 +140,12 @@ class RunStore:
         """Return the features of this run, memory-mapped; `make` computes them the first time."""
         file = self.folder / "features.npy"
         if not file.is_file():
+            for abandoned in self.folder.glob(".features.*.npy"):
+                abandoned.unlink()
             temporary = file.with_name(f".features.{os.getpid()}.npy")
-            np.save(temporary, make())
+            with temporary.open("wb") as stream:
+                np.save(stream, make())
+                _flush(stream)
             temporary.replace(file)
         try:
             return np.load(file, mmap_mode="r", allow_pickle=False)
@@ -150,6 +154,15 @@ class RunStore:
 
     def _file(self, seed: int, fold: int) -> Path:
         return self.folder / "folds" / f"{seed}-{fold:03d}.json"
+
+    def _check_free(self) -> None:
+        """Refuse a folder of something else; what a kill at the very start leaves is ours."""
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir() or any(
+            not p.name.startswith(".run.json.") for p in self.folder.iterdir()
+        ):
+            raise OptionError(f"{self.folder} exists and is no run of microexp; name another --out")
 
     def _check_same(self, manifest: Path) -> None:
         try:
@@ -168,6 +181,11 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=_describe)
 
 
+def class_path(value: object) -> str:
+    """Return module and class of an object; microexp's own by their place in it."""
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("microexp.")
+
+
 def run_key(config: Mapping[str, Any]) -> str:
     """Return 12 hex digits that name a configuration."""
     return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:12]
@@ -176,13 +194,21 @@ def run_key(config: Mapping[str, Any]) -> str:
 def write_atomically(file: Path, text: str) -> None:
     """Write a text file under a temporary name in the same folder, then rename it."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+        _flush(stream)
     temporary.replace(file)
+
+
+def _flush(stream: IO[Any]) -> None:
+    """See it on the disk before the rename, so that a power cut cannot leave a name without content."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _describe(value: Any) -> Any:
     if hasattr(value, "get_params"):
-        return {"class": type(value).__name__, **value.get_params(deep=False)}
+        return {"class": class_path(value), **value.get_params(deep=False)}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import cv2
 import numpy as np
 
+from microexp.errors import OptionError
 from microexp.motion.base import FlowEstimator
 
 CARD = {
@@ -66,7 +69,22 @@ class Farneback(FlowEstimator):
         self.poly_n = poly_n
         self.poly_sigma = poly_sigma
 
+    def _check_parameters(self) -> None:
+        """Refuse what OpenCV takes without a word and answers with NaN or with zeros."""
+        counts = {
+            "levels": self.levels,
+            "winsize": self.winsize,
+            "iterations": self.iterations,
+            "poly_n": self.poly_n,
+        }
+        for name, value in counts.items():
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise OptionError(f"Farneback: {name} must be a whole number, 1 or more, got {value!r}")
+        if not 0 < self.pyr_scale < 1 or not self.poly_sigma > 0:
+            raise OptionError("Farneback: pyr_scale must lie between 0 and 1, and poly_sigma be positive")
+
     def _flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        self._check_parameters()
         return cv2.calcOpticalFlowFarneback(
             first,
             second,

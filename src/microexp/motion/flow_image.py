@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from types import MappingProxyType
 
 import cv2
@@ -168,8 +169,8 @@ class FlowImage(Stateless):
             raise OptionError(f"FlowImage needs at least one channel of {', '.join(CHANNELS)}")
         if self.scaling == "none" and "hsv" in self._channels():
             raise OptionError("the channel 'hsv' has no unscaled values: use scaling 'minmax' or 'signed'")
-        if self.size is not None and self.size < 1:
-            raise OptionError(f"FlowImage: size must be at least 1 pixel, got {self.size}")
+        if self.size is not None and (not isinstance(self.size, Integral) or self.size < 1):
+            raise OptionError(f"FlowImage: size must be a whole number of pixels, got {self.size!r}")
         if not (self.limit > 0 and self.strain_limit > 0):
             raise OptionError("FlowImage: limit and strain_limit must be positive")
 

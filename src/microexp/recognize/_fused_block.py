@@ -2,8 +2,8 @@
 
 A shallow network on small pictures is bound by memory traffic: each of its element-wise layers writes
 and reads back a map that is a hundred times larger than the input. Here the first block is computed a
-few pictures at a time, so that the maps never leave the cache, and the backward pass computes the
-convolution again in place of storing it. Three facts make it short:
+few pictures at a time, so that what one step writes the next one reads from the cache. Three facts make it
+short:
 
 * The input never changes, so its 3x3 patches are laid out once, ordered by pooling window.
 * Batch norm is monotone in each channel, so pooling may come first: the maximum of the normalised map is
@@ -15,6 +15,7 @@ Results are those of the plain layers up to rounding (tests/recognize/test_fused
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from torch.nn import functional as F
 
 POOL = 3
 SLOTS = POOL * POOL
-_PICTURES_A_STEP = 8  # 8 pictures of 30x30 positions and 16 channels are 0.46 MB: inside a core's cache
+_PICTURES_A_STEP = 8  # of 30x30 positions and 16 channels: 0.46 MB, inside the second-level cache of a core
 _SMALLEST = -torch.finfo(torch.float32).tiny
 _OUTSIDE = -torch.finfo(torch.float32).max
 
@@ -100,24 +101,24 @@ class _TrainingBlock(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         sign = _sign(scale)
         total = patches.new_zeros(2, matrix.shape[1])
-        extremes = []
-        for part in patches.split(_PICTURES_A_STEP):
-            active = _activations(part, matrix)
-            total[0] += active.sum((0, 1, 2))
-            total[1] += active.square().sum((0, 1, 2))
-            extremes.append(_extreme(active, sign))
-        extreme = torch.cat(extremes)
+        active = patches.new_empty(*patches.shape[:3], matrix.shape[1])
+        extreme = patches.new_empty(patches.shape[0], *active.shape[2:])
+        for part, out, pooled in _pieces(patches, active, extreme):
+            torch.mm(part.flatten(0, 2), matrix, out=out.flatten(0, 2)).clamp_(min=0)
+            total[0] += out.sum((0, 1, 2))
+            total[1] += out.square().sum((0, 1, 2))
+            pooled.copy_(_extreme(out, sign))
         count = patches.shape[0] * SLOTS * patches.shape[2]
         mean = total[0] / count
         variance = (total[1] / count - mean.square()).clamp_(min=0)
         inverse = torch.rsqrt(variance + eps)
-        ctx.save_for_backward(patches, matrix, scale, mean, inverse, extreme)
+        ctx.save_for_backward(patches, active, scale, mean, inverse, extreme)
         ctx.mark_non_differentiable(mean, variance)
         return (extreme - mean) * (inverse * scale) + shift, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        patches, matrix, scale, mean, inverse, extreme = ctx.saved_tensors
+        patches, active, scale, mean, inverse, extreme = ctx.saved_tensors
         upstream = gradients[0].contiguous()
         count = patches.shape[0] * SLOTS * patches.shape[2]
         d_shift = upstream.sum((0, 1))
@@ -127,19 +128,19 @@ class _TrainingBlock(torch.autograd.Function):
         slope = factor * d_scale * inverse / count
         offset = factor * d_shift / count - slope * mean
         routed, sign = upstream * factor, _sign(scale)
-        d_matrix = torch.zeros_like(matrix)
-        for part, best, given in zip(
-            patches.split(_PICTURES_A_STEP),
-            extreme.split(_PICTURES_A_STEP),
-            routed.split(_PICTURES_A_STEP),
-            strict=True,
-        ):
-            active = _activations(part, matrix)
-            d_map = torch.mul(active, slope).add_(offset)
-            _subtract_routed(d_map, active, best, given, sign)
-            _keep_where_positive(d_map, active)
+        d_matrix = patches.new_zeros(patches.shape[3], active.shape[3])
+        scratch = torch.empty_like(active[:_PICTURES_A_STEP])
+        for part, piece, best, given in _pieces(patches, active, extreme, routed):
+            d_map = torch.mul(piece, slope, out=scratch[: len(piece)]).add_(offset)
+            _subtract_routed(d_map, piece, best, given, sign)
+            _keep_where_positive(d_map, piece)
             d_matrix.addmm_(part.flatten(0, 2).t(), d_map.flatten(0, 2), alpha=-1)
         return None, d_matrix, d_scale, d_shift, None
+
+
+def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Go through tensors side by side, a few pictures at a time."""
+    return zip(*(tensor.split(_PICTURES_A_STEP) for tensor in tensors), strict=True)
 
 
 def _matrix(weight: Tensor, bias: Tensor) -> Tensor:
@@ -158,12 +159,18 @@ def _activations(part: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _extreme(active: Tensor, sign: Tensor | None) -> Tensor:
-    """Pool each window: its maximum, or the minimum where `sign` is negative. Overwrites `active`."""
+    """Pool each window: its maximum, or the minimum where `sign` is negative."""
     side = round(active.shape[2] ** 0.5)
-    signed = active if sign is None else active.mul_(sign)
-    signed[:, :POOL, :side] = _OUTSIDE  # top slots of the first row of windows
-    signed[:, ::POOL, ::side] = _OUTSIDE  # left slots of the first column
+    signed = active if sign is None else active * sign
+    # The slots on the padding hold other positions of the map: the top slots of the first row of windows and
+    # the left slots of the first column. They are put aside for the moment.
+    top, left = signed[:, :POOL, :side], signed[:, ::POOL, ::side]
+    aside = top.clone(), left.clone()
+    top.fill_(_OUTSIDE)
+    left.fill_(_OUTSIDE)
     pooled = signed.amax(dim=1)
+    top.copy_(aside[0])
+    left.copy_(aside[1])
     return pooled if sign is None else pooled * sign
 
 

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
 from microexp.clip import Clip
-from microexp.errors import DataError
+from microexp.errors import DataError, OptionError
 
 Inputs = Sequence[Clip] | np.ndarray
 
@@ -61,6 +62,15 @@ class Recognizer(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: Inputs) -> np.ndarray:
         """Return ``(N, K) float64`` that sum to 1 over the columns `classes_`."""
 
+    def check_parameters(self) -> None:
+        """Raise `OptionError` if a constructor argument has a value that cannot be used."""
+        motion = getattr(self, "motion", None)
+        if motion is not None and not hasattr(motion, "transform"):
+            raise OptionError(
+                f"{type(self).__name__}: motion must be a transformer of clips, such as FlowImage(), "
+                f"not {motion!r}"
+            )
+
     def features(self, X: Inputs) -> np.ndarray:
         """Return the features ``(N, ...) float32``; an array is checked and passed through.
 
@@ -105,7 +115,15 @@ class SklearnRecognizer(Recognizer):
     def classifier(self) -> Any:
         """Return the unfitted scikit-learn classifier."""
 
+    def check_parameters(self) -> None:
+        super().check_parameters()
+        try:
+            self.classifier()._validate_params()
+        except InvalidParameterError as error:
+            raise OptionError(f"{type(self).__name__}: {error}") from error
+
     def fit(self, X: Inputs, y: np.ndarray) -> Self:
+        self.check_parameters()
         features = self.features(X)
         labels = self._check_labels(features, y)
         self.classifier_ = self.classifier().fit(_flat(features), labels)

@@ -107,7 +107,7 @@ class LBPTOP(SklearnRecognizer):
         return np.stack([self._describe(clip) for clip in clips])
 
     def classifier(self) -> Any:
-        return SVC(kernel="linear", C=self.C, class_weight=self.class_weight)
+        return SVC(kernel="linear", C=self.C, class_weight=self.class_weight, break_ties=True)
 
     def _describe(self, clip: Clip) -> np.ndarray:
         end = clip.offset if clip.offset is not None else len(clip) - 1

@@ -64,6 +64,11 @@ class TorchRecognizer(Recognizer):
         """Return the batch to train on in place of this one."""
         return staged, labels
 
+    def check_parameters(self) -> None:
+        super().check_parameters()
+        self.recipe()
+        pick_device(self.device)
+
     def fit(self, X: Inputs, y: np.ndarray, monitor: Monitor | None = None) -> Self:
         """Train on clips (or features) and labels.
 
@@ -80,6 +85,7 @@ class TorchRecognizer(Recognizer):
             If given, the network of the epoch with the best score is kept, and that of the last epoch
             beside it (see `at_last_epoch`).
         """
+        self.check_parameters()
         features = self.features(X)
         labels = self._check_labels(features, y)
         self.classes_, targets = np.unique(labels, return_inverse=True)
@@ -118,7 +124,7 @@ class TorchRecognizer(Recognizer):
     def predict_proba(self, X: Inputs) -> np.ndarray:
         check_is_fitted(self)
         staged = self.stage(self.features(X)).to(next(self.module_.parameters()).device)
-        return torch.softmax(self._logits(staged).double(), dim=1).cpu().numpy()
+        return torch.softmax(self._logits(staged).cpu().double(), dim=1).numpy()
 
     def load_weights(self, file: str | Path, classes: np.ndarray) -> Self:
         """Use a published weight file in place of training.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import torch
@@ -62,6 +63,13 @@ class Recipe:
     class_weight: str | None = None
 
     def __post_init__(self) -> None:
+        counts, numbers = ("epochs", "batch_size"), ("lr", "weight_decay", "momentum", "decay")
+        for name in (*counts, *numbers):
+            value, kind = getattr(self, name), Integral if name in counts else Real
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise OptionError(
+                    f"{name} must be {'a whole' if name in counts else 'a'} number, got {value!r}"
+                )
         if self.epochs < 1 or self.batch_size < 1:
             raise OptionError(
                 f"epochs and batch_size must be 1 or more, got {self.epochs} and {self.batch_size}"

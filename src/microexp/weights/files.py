@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from microexp.errors import WeightsError
+
+# What PyTorch raises, depending on where a file is cut or overwritten.
+_DAMAGED = (
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 def read_weights(file: str | Path) -> dict[str, Tensor]:
@@ -35,9 +50,11 @@ def read_weights(file: str | Path) -> dict[str, Tensor]:
             f"{path} holds more than plain tensors, or is damaged. Nothing in it was executed. "
             "Ask its author for a file of tensors only (a state_dict, or safetensors)."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise WeightsError(f"{path} is not a readable PyTorch weight file: {error}") from error
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise WeightsError(f"{path} is not a state_dict: it must map names to tensors")
     return dict(content)
 

@@ -13,7 +13,6 @@ import pytest
 from microexp import datasets
 from microexp.clip import Clip
 from microexp.datasets.synthetic import Synthetic
-from microexp.datasets.synthetic._script import Event
 from microexp.datasets.synthetic._truth import SyntheticFrames
 from microexp.errors import OptionError
 
@@ -100,8 +99,6 @@ def test_pictures_are_the_same_bit_for_bit_in_another_process_and_order(
 
 def test_noise_differs_between_frames(clips: list[Clip]) -> None:
     clip = clips[0]
-    still = Event("micro", (), clip.onset, clip.apex, clip.offset)
-    assert still.level(clip.onset) == 0 == still.level(0)
     difference = clip.frames[0].astype(int) - clip.frames[1].astype(int)
     assert difference.std() > 1
 

@@ -67,6 +67,7 @@ def test_frames_are_written_with_their_truth_and_an_interrupted_run_goes_on(tmp_
 
     with pytest.raises(KeyboardInterrupt):
         write_frames(data, out, progress=interrupt)
+    assert not (out / "annotation.csv").exists()  # it comes last: it names no clip that is not there
     first = out / "s01" / "s01_01"
     stamp = (first / "img001.png").stat().st_mtime_ns
     (out / ".part-s01_02").mkdir()
@@ -82,11 +83,22 @@ def test_frames_are_written_with_their_truth_and_an_interrupted_run_goes_on(tmp_
     truth = np.load(folder / "truth.npz")
     assert np.array_equal(truth["flow_apex"], clip.metadata["truth"].flow(clip.apex))
     assert truth["landmarks"].shape == (len(clip), 68, 2)
+    assert truth["head_motion"].shape == (len(clip), 5)
+    assert not truth["head_motion"][clip.onset].any()
+    assert truth["action_units"].tolist() == [str(unit) for unit in clip.action_units]
+    assert len(truth["intensities"]) == len(clip.action_units)
     table = pd.read_csv(out / "annotation.csv")
     assert table["clip"].tolist() == ["s01_01", "s01_02"]
     assert table["frames"].tolist() == [len(clip) for clip in data.clips]
     assert "CC0" in (out / "README.txt").read_text()
     assert "prove code, not science" in (out / "README.txt").read_text()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "annotation.csv").write_text("precious")
+    with pytest.raises(DataError, match="holds other files"):
+        write_frames(Synthetic(n_subjects=1, clips_per_subject=1, size=48).load(), tmp_path)
+    assert (tmp_path / "annotation.csv").read_text() == "precious"
 
 
 def test_a_folder_of_other_clips_is_left_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ It needs no licensed copy of anything. Results on it prove code, not science.
 from __future__ import annotations
 
 import hashlib
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -184,8 +185,8 @@ class Synthetic(Database):
     def _validate(self) -> None:
         for name, (low, high, whole) in _LIMITS.items():
             value = getattr(self, name)
-            number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-            if not number or not low <= value <= high or (whole and value != int(value)):
+            number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
                 raise OptionError(f"synthetic: {name} must be {kind} from {low} to {high}, got {value!r}")
 

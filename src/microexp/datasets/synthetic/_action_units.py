@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -30,7 +30,7 @@ _RECIPES: dict[int, tuple[tuple[str, float], ...]] = {
     18: (("mouthPucker", 1.0),),
     20: (("mouthStretch", 1.0),),
     24: (("mouthPress", 1.0), ("mouthRollLower", 0.25), ("mouthRollUpper", 0.25)),
-    25: (("jawOpen", 0.22),),
+    25: (("mouthLowerDown", 0.5), ("mouthUpperUp", 0.4)),
     26: (("jawOpen", 0.6),),
     45: (("eyeBlink", 1.0),),
 }
@@ -51,9 +51,6 @@ FOLDS_OF: dict[int, tuple[tuple[str, float], ...]] = {
     15: (("chin", 0.3),),
     17: (("chin", 0.9),),
 }
-# Units after which parts come into view that the neutral picture does not show.
-OPENS_MOUTH = frozenset({10, 12, 16, 17, 18, 20, 24, 25, 26})
-MOVES_LIDS = frozenset({1, 2, 4, 5, 6, 7, 9, 45})
 
 
 @lru_cache(maxsize=128)
@@ -103,12 +100,6 @@ def fold_depths(weights: Weights) -> dict[tuple[str, str], float]:
             key = (name, side)
             depths[key] = depths.get(key, 0.0) + depth * max(weight, 0.0)
     return depths
-
-
-def touches(weights: Weights, units: Iterable[int]) -> bool:
-    """Whether any of `units` is active."""
-    wanted = frozenset(units)
-    return any(unit in wanted and weight for (unit, _), weight in weights.items())
 
 
 def side_weight(x: np.ndarray, side: str) -> np.ndarray:

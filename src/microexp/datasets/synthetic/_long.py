@@ -57,8 +57,12 @@ def long_video(
         If the video is too short for what should happen in it.
     """
     slots = n_micro + n_macro + n_turns
-    if min(n_micro, n_macro, n_blinks, n_turns) < 0 or fps <= 0:
-        raise OptionError("a long video needs counts that are not negative and a positive frame rate")
+    if min(n_micro, n_macro, n_blinks, n_turns, subject, seed, nuisance) < 0:
+        raise OptionError("a long video's counts, subject, seed and nuisance must not be negative")
+    if n_micro + n_macro < 1:
+        raise OptionError("a long video needs at least one expression")
+    if not (10 <= fps <= 1000 and 48 <= size <= 1024 and np.isfinite(seconds)):
+        raise OptionError("a long video needs 10 to 1000 fps, a size of 48 to 1024 and a finite length")
     if seconds < max(_SHORTEST_SLOT * slots, 1.0):
         raise OptionError(
             f"{slots} expressions and head turns need at least {max(_SHORTEST_SLOT * slots, 1.0):.1f} s, "

@@ -71,6 +71,8 @@ def photo_clip(
         raise OptionError(
             "a photograph's clip needs an action unit, a positive amplitude and 8 frames or more"
         )
+    if np.hypot(*(points[36] - points[45])) < 1:
+        raise DataError("the landmarks put both outer eye corners on one place")
     units = tuple((u.unit, u.side, 1.0 if u.intensity is None else u.intensity) for u in action_units)
     event = Event(
         "micro", units, n_frames // 10, round(n_frames * 0.4), n_frames - 1 - n_frames // 20, emotion or ""

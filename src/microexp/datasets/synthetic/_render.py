@@ -93,7 +93,6 @@ class Head:
         self.neutral = bare + hair_volume(look, vertex_normals(bare))
         ids = [assets().part_vertices(part) for part in (LEFT_EYE, RIGHT_EYE)]
         self.eyes = [bare[i].mean(0) for i in ids]
-        self.eye_radius = float(np.mean([np.ptp(bare[i, 1]) / 2 for i in ids]))
         self.centre = (self.eyes[0] + self.eyes[1]) / 2
         gap = float(np.sqrt(((self.eyes[0] - self.eyes[1]) ** 2).sum()))
         self.scale = look.scale * size / gap  # pixels per decimetre

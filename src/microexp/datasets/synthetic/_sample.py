@@ -69,7 +69,7 @@ def draw_script(settings: Settings, stage: Scene, subject: int, clip: int) -> Sc
     emotion = emotion_of(settings, subject, clip)
     units = draw_units(rng, emotion, settings.nuisance)
     fps = float(rng.choice([100, 120, 150, 200]))
-    length, onset, apex, offset = _draw_times(rng)
+    length, onset, apex, offset = _draw_times(rng, fps)
     amplitude = draw_amplitude(rng) * settings.scale
     event = Event("micro", scaled(stage, units, amplitude), onset, apex, offset, emotion)
     return Script(
@@ -139,11 +139,12 @@ def draw_sensor(rng: np.random.Generator, nuisance: float) -> Sensor:
     )
 
 
-def _draw_times(rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Return (number of frames, onset, apex, offset): the rise takes less time than the fall."""
+def _draw_times(rng: np.random.Generator, fps: float) -> tuple[int, int, int, int]:
+    """Return (number of frames, onset, apex, offset): half a second at most, rise before fall."""
     length = int(rng.integers(40, 121))
     onset = int(rng.integers(1, max(2, length // 8) + 1))
     offset = length - 1 - int(rng.integers(0, max(1, length // 8)))
+    offset = min(offset, onset + int(0.5 * fps))
     apex = onset + max(4, round((offset - onset) * rng.uniform(0.25, 0.46)))
     return length, onset, apex, offset
 

@@ -153,14 +153,14 @@ class Scene:
         if anew >= 1:
             return self.head.draw(vertices, pose, folds=depths)[0]
         picture = self._warped(vertices, points, pose, depths)
-        if anew > 0:
-            return (1 - anew) * picture + anew * self.head.draw(vertices, pose, folds=depths)[0]
         for window, amount in self._uncovered(points):
             patch = self.head.draw(vertices, pose, window, depths)[0]
             rows = slice(window.top, window.top + window.height)
             columns = slice(window.left, window.left + window.width)
             blend = amount * _feather(window.height, window.width)
             picture[rows, columns] += blend * (patch - picture[rows, columns])
+        if anew > 0:
+            picture += np.float32(anew) * (self.head.draw(vertices, pose, folds=depths)[0] - picture)
         return picture
 
     def _warped(

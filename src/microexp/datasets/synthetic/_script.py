@@ -14,6 +14,8 @@ from microexp.datasets.synthetic._action_units import Weights
 from microexp.datasets.synthetic._look import Look, look_of
 from microexp.datasets.synthetic._render import Pose
 
+_LIDS = frozenset({(45, ""), (45, "L"), (45, "R")})
+
 
 @dataclass(frozen=True)
 class Event:
@@ -154,6 +156,8 @@ class Script:
             if level > 0:
                 for key, weight in event.weights(level).items():
                     total[key] = total.get(key, 0.0) + weight
+        for key in total.keys() & _LIDS:  # two blinks at once close the eyes, they do not turn the lids over
+            total[key] = min(total[key], 1.0)
         return total
 
     def pose(self, frame: float) -> Pose:

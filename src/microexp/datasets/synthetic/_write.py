@@ -68,19 +68,21 @@ def write_frames(dataset: Dataset, directory: str | Path, progress: Progress | N
         if not place.is_dir():
             _write_clip(clip, place, folder / f".part-{clip.name}")
         tell("clips", number, len(clips))
+    table = dataset.table.assign(frames=[len(clip) for clip in clips])
+    _write_text(folder / "annotation.csv", table.to_csv(index=False, lineterminator="\n"))
     return folder
 
 
 def _claim(folder: Path, dataset: Dataset) -> None:
     """Write what describes the folder, unless it describes other clips."""
     mark = folder / "dataset.json"
+    if not mark.is_file() and any(not p.name.startswith(".dataset.json") for p in folder.iterdir()):
+        raise DataError(f"{folder} holds other files; choose an empty folder for synthetic clips")
     told = json.dumps({"fingerprint": dataset.fingerprint, "scheme": dataset.scheme, "clips": len(dataset)})
     if mark.is_file() and mark.read_text(encoding="utf-8") != told:
         raise DataError(f"{folder} holds synthetic clips of other parameters; choose another folder")
-    table = dataset.table.assign(frames=[len(clip) for clip in dataset.clips or ()])
-    _write_text(folder / "annotation.csv", table.to_csv(index=False, lineterminator="\n"))
-    _write_text(folder / "README.txt", _README)
     _write_text(mark, told)
+    _write_text(folder / "README.txt", _README)
 
 
 def _write_clip(clip: Clip, place: Path, temporary: Path) -> None:
@@ -97,6 +99,12 @@ def _write_clip(clip: Clip, place: Path, temporary: Path) -> None:
         expression_apex=truth.flow(apex, head_motion=False, distractors=False),
         landmarks=np.stack([truth.landmarks(i) for i in range(len(clip))]),
         face_mask=truth.face_mask,
+        head_motion=np.array(
+            [(*pose.angles, *pose.shift) for pose in map(truth.head_motion, range(len(clip)))]
+        ),
+        emotion=truth.emotion,
+        action_units=[str(unit) for unit in truth.action_units],
+        intensities=np.array([unit.intensity for unit in truth.action_units], np.float32),
     )
     place.parent.mkdir(exist_ok=True)
     temporary.rename(place)
