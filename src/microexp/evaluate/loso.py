@@ -125,7 +125,7 @@ def _run(
         store,
         versions(),
     )
-    _run_missing(experiment, features, folds, seeds, workers, report)
+    run_missing(experiment, features, folds, seeds, workers, report)
     results = {seed: store.results(seed, len(folds)) for seed in seeds}
     return Evaluation.from_folds(store, dataset, _rule(recognizer, selection, weights), results)
 
@@ -327,7 +327,7 @@ def _chunk_features(recognizer: Recognizer, clips: Inputs, start: int) -> tuple[
         return start, recognizer.features(clips)
 
 
-def _run_missing(
+def run_missing(
     experiment: Experiment,
     features: np.ndarray,
     folds: Sequence[Fold],

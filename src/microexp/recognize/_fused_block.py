@@ -2,8 +2,8 @@
 
 A shallow network on small pictures is bound by memory traffic: each of its element-wise layers writes
 and reads back a map that is a hundred times larger than the input. Here the first block is computed a
-few pictures at a time, so that what one step writes the next one reads from the cache. Three facts make it
-short:
+few pictures at a time, so that the maps never leave the cache, and the backward pass computes the
+convolution again in place of storing it. Three facts make it short:
 
 * The input never changes, so its 3x3 patches are laid out once, ordered by pooling window.
 * Batch norm is monotone in each channel, so pooling may come first: the maximum of the normalised map is
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 POOL = 3
 SLOTS = POOL * POOL
-_PICTURES_A_STEP = 8  # of 30x30 positions and 16 channels: 0.46 MB, inside the second-level cache of a core
+_PICTURES_A_STEP = 8  # 8 pictures of 30x30 positions and 16 channels are 0.46 MB: inside a core's cache
 _SMALLEST = -torch.finfo(torch.float32).tiny
 _OUTSIDE = -torch.finfo(torch.float32).max
 
@@ -73,11 +73,9 @@ def conv_relu_pool_affine(
     patches: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor
 ) -> Tensor:
     """Return ``max(scale * relu(conv) + shift)``, ``(N, P, F)``: the block with fixed statistics."""
-    sign = _sign(scale)
-    matrix = _matrix(weight, bias)
-    extreme = torch.cat(
-        [_extreme(_activations(part, matrix), sign) for part in patches.split(_PICTURES_A_STEP)]
-    )
+    matrix, sign = _matrix(weight, bias), _sign(scale)
+    maps = (torch.relu(part @ matrix) for (part,) in _pieces(patches))
+    extreme = torch.cat([_extreme(active, sign) for active in maps])
     return extreme * scale + shift
 
 
@@ -101,24 +99,24 @@ class _TrainingBlock(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         sign = _sign(scale)
         total = patches.new_zeros(2, matrix.shape[1])
-        active = patches.new_empty(*patches.shape[:3], matrix.shape[1])
-        extreme = patches.new_empty(patches.shape[0], *active.shape[2:])
-        for part, out, pooled in _pieces(patches, active, extreme):
-            torch.mm(part.flatten(0, 2), matrix, out=out.flatten(0, 2)).clamp_(min=0)
-            total[0] += out.sum((0, 1, 2))
-            total[1] += out.square().sum((0, 1, 2))
-            pooled.copy_(_extreme(out, sign))
+        extreme = patches.new_empty(patches.shape[0], patches.shape[2], matrix.shape[1])
+        room, squares = _room(patches, matrix), _room(patches, matrix)
+        for part, pooled in _pieces(patches, extreme):
+            active = _activations(part, matrix, room)
+            total[0] += active.sum((0, 1, 2))
+            total[1] += torch.square(active, out=squares[: len(part)]).sum((0, 1, 2))
+            pooled.copy_(_extreme(active, sign))
         count = patches.shape[0] * SLOTS * patches.shape[2]
         mean = total[0] / count
         variance = (total[1] / count - mean.square()).clamp_(min=0)
         inverse = torch.rsqrt(variance + eps)
-        ctx.save_for_backward(patches, active, scale, mean, inverse, extreme)
+        ctx.save_for_backward(patches, matrix, scale, mean, inverse, extreme)
         ctx.mark_non_differentiable(mean, variance)
         return (extreme - mean) * (inverse * scale) + shift, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        patches, active, scale, mean, inverse, extreme = ctx.saved_tensors
+        patches, matrix, scale, mean, inverse, extreme = ctx.saved_tensors
         upstream = gradients[0].contiguous()
         count = patches.shape[0] * SLOTS * patches.shape[2]
         d_shift = upstream.sum((0, 1))
@@ -128,19 +126,15 @@ class _TrainingBlock(torch.autograd.Function):
         slope = factor * d_scale * inverse / count
         offset = factor * d_shift / count - slope * mean
         routed, sign = upstream * factor, _sign(scale)
-        d_matrix = patches.new_zeros(patches.shape[3], active.shape[3])
-        scratch = torch.empty_like(active[:_PICTURES_A_STEP])
-        for part, piece, best, given in _pieces(patches, active, extreme, routed):
-            d_map = torch.mul(piece, slope, out=scratch[: len(piece)]).add_(offset)
-            _subtract_routed(d_map, piece, best, given, sign)
-            _keep_where_positive(d_map, piece)
+        d_matrix = torch.zeros_like(matrix)
+        room, d_room = _room(patches, matrix), _room(patches, matrix)
+        for part, best, given in _pieces(patches, extreme, routed):
+            active = _activations(part, matrix, room)
+            d_map = torch.mul(active, slope, out=d_room[: len(part)]).add_(offset)
+            _subtract_routed(d_map, active, best, given, sign)
+            _keep_where_positive(d_map, active)
             d_matrix.addmm_(part.flatten(0, 2).t(), d_map.flatten(0, 2), alpha=-1)
         return None, d_matrix, d_scale, d_shift, None
-
-
-def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Go through tensors side by side, a few pictures at a time."""
-    return zip(*(tensor.split(_PICTURES_A_STEP) for tensor in tensors), strict=True)
 
 
 def _matrix(weight: Tensor, bias: Tensor) -> Tensor:
@@ -153,24 +147,30 @@ def _sign(scale: Tensor) -> Tensor | None:
     return None if bool((scale >= 0).all()) else torch.where(scale < 0, -1.0, 1.0)
 
 
-def _activations(part: Tensor, matrix: Tensor) -> Tensor:
-    """ReLU of the convolution of one piece, ``(B, 9, P, F)``."""
-    return torch.mm(part.flatten(0, 2), matrix).clamp_(min=0).view(*part.shape[:3], -1)
+def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Go through tensors side by side, a few pictures at a time."""
+    return zip(*(tensor.split(_PICTURES_A_STEP) for tensor in tensors), strict=True)
+
+
+def _room(patches: Tensor, matrix: Tensor) -> Tensor:
+    """Memory for the map of one piece, used again for each: it stays in the cache."""
+    return patches.new_empty(min(_PICTURES_A_STEP, len(patches)), *patches.shape[1:3], matrix.shape[1])
+
+
+def _activations(part: Tensor, matrix: Tensor, room: Tensor) -> Tensor:
+    """ReLU of the convolution of one piece, ``(B, 9, P, F)``, in `room`."""
+    active = room[: len(part)]
+    torch.mm(part.flatten(0, 2), matrix, out=active.flatten(0, 2)).clamp_(min=0)
+    return active
 
 
 def _extreme(active: Tensor, sign: Tensor | None) -> Tensor:
-    """Pool each window: its maximum, or the minimum where `sign` is negative."""
+    """Pool each window: its maximum, or the minimum where `sign` is negative. Overwrites `active`."""
     side = round(active.shape[2] ** 0.5)
-    signed = active if sign is None else active * sign
-    # The slots on the padding hold other positions of the map: the top slots of the first row of windows and
-    # the left slots of the first column. They are put aside for the moment.
-    top, left = signed[:, :POOL, :side], signed[:, ::POOL, ::side]
-    aside = top.clone(), left.clone()
-    top.fill_(_OUTSIDE)
-    left.fill_(_OUTSIDE)
+    signed = active if sign is None else active.mul_(sign)
+    signed[:, :POOL, :side] = _OUTSIDE  # top slots of the first row of windows
+    signed[:, ::POOL, ::side] = _OUTSIDE  # left slots of the first column
     pooled = signed.amax(dim=1)
-    top.copy_(aside[0])
-    left.copy_(aside[1])
     return pooled if sign is None else pooled * sign
 
 
