@@ -16,6 +16,7 @@ from microexp import recognize
 from microexp.errors import DataError, OptionError, WeightsError
 from microexp.evaluate import LeakageWarning, loso
 from microexp.evaluate.folds import inner_split, loso_folds
+from microexp.recognize.linear_svm import LinearSVM
 from tests.conftest import flow_dataset, write_megc_tree
 
 
@@ -261,3 +262,25 @@ def test_folds_record_what_computed_them(tmp_path: Path) -> None:
     assert fold["status"] == "done"
     assert {"microexp", "numpy", "torch"} <= set(fold["versions"])
     assert np.allclose(np.sum(fold["probabilities"], axis=1), 1)
+
+
+class KilledOnce(LinearSVM):
+    """A recogniser whose first fit is killed, as the system does when memory runs out."""
+
+    def __init__(self, mark: str = "") -> None:
+        super().__init__(C=0.1)
+        self.mark = mark
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> KilledOnce:
+        if not Path(self.mark).exists():
+            Path(self.mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y)
+
+
+def test_a_killed_worker_costs_no_fold(tmp_path: Path) -> None:
+    recognizer = KilledOnce(str(tmp_path / "mark"))
+    result = loso(recognizer, flow_dataset(subjects=5), jobs=2, out=tmp_path / "run")
+    assert (tmp_path / "mark").exists()
+    assert len(fold_files(tmp_path / "run")) == 5
+    assert result.scores().war == 1.0
