@@ -190,26 +190,18 @@ def evaluate(
         err.print(f"[yellow]Warning:[/] {escape(str(warning.message))}", highlight=False)
     key = run_key(run_config(recognizer, dataset, selection, weights))
     folder = out_dir or Path("results") / f"{method}-{database}-{key}"
-    with _Bars(err, quiet=as_json) as bars, warnings.catch_warnings():
+    with _Bars(f"Finished folds are kept in {folder}", quiet=as_json) as bars, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said above
-        try:
-            result = loso(
-                recognizer,
-                dataset,
-                selection=selection,
-                seeds=seeds,
-                jobs=jobs,
-                out=folder,
-                weights=weights,
-                progress=bars.update,
-            )
-        except KeyboardInterrupt:
-            bars.stop()
-            err.print(
-                f"Interrupted. Finished folds are kept in {folder}; run the same command to go on.",
-                markup=False,
-            )
-            raise typer.Exit(EXIT_ON_INTERRUPT) from None
+        result = loso(
+            recognizer,
+            dataset,
+            selection=selection,
+            seeds=seeds,
+            jobs=jobs,
+            out=folder,
+            weights=weights,
+            progress=bars.update,
+        )
     result.save(folder)
     report = write_report(folder / "report.html", [result], title=f"{method} on {database}")
     if as_json:
@@ -232,16 +224,8 @@ def demo(
     """The whole path on the embedded synthetic faces: clips, flow, three recognisers, a report."""
     from microexp.demo import run_demo
 
-    with _Bars(err) as bars:
-        try:
-            report = run_demo(out_dir, jobs=jobs, progress=bars.update)
-        except KeyboardInterrupt:
-            bars.stop()
-            err.print(
-                f"Interrupted. What is finished is kept in {out_dir}; run the demo again to go on.",
-                markup=False,
-            )
-            raise typer.Exit(EXIT_ON_INTERRUPT) from None
+    with _Bars(f"What is finished is kept in {out_dir}") as bars:
+        report = run_demo(out_dir, jobs=jobs, progress=bars.update)
     out.print(f"Report: {report}", highlight=False, soft_wrap=True, markup=False)
 
 
@@ -293,22 +277,18 @@ def synthesize(
     database = datasets.create(
         "synthetic", n_subjects=subjects, clips_per_subject=clips, size=size, nuisance=nuisance, seed=seed
     )
-    with _Bars(err) as bars:
-        try:
-            write_frames(database.load(), directory, progress=bars.update)
-        except KeyboardInterrupt:
-            bars.stop()
-            err.print(
-                f"Interrupted. Finished clips are kept in {directory}; run again to go on.", markup=False
-            )
-            raise typer.Exit(EXIT_ON_INTERRUPT) from None
+    with _Bars(f"Finished clips are kept in {directory}") as bars:
+        write_frames(database.load(), directory, progress=bars.update)
     out.print(f"Wrote {subjects * clips} clips to {directory}", highlight=False, soft_wrap=True, markup=False)
 
 
 class _Bars:
-    """Progress bars, one for each thing that is going on, on the error stream."""
+    """Progress bars, one for each thing that is going on, on the error stream.
 
-    def __init__(self, console: Console, quiet: bool = False) -> None:
+    Ctrl-C ends the command with the word on what is `kept` in place of a traceback.
+    """
+
+    def __init__(self, kept: str, quiet: bool = False) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._progress = Progress(
@@ -316,20 +296,21 @@ class _Bars:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=console,
+            console=err,
             disable=quiet,
         )
+        self._kept = kept
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> _Bars:
         self._progress.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._progress.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            err.print(f"Interrupted. {self._kept}; run the same command to go on.", markup=False)
+            raise typer.Exit(EXIT_ON_INTERRUPT) from None
 
     def update(self, what: str, done: int, total: int) -> None:
         if what not in self._tasks:

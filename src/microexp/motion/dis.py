@@ -26,8 +26,7 @@ CARD = {
     },
     "notes": [
         "OpenCV's implementation and its three presets, unchanged. 'medium' refines at a finer scale than "
-        "'fast' and "
-        " 'ultrafast', which are off by up to 0.1 px on a known sub-pixel shift.",
+        "'fast' and 'ultrafast', which are off by up to 0.1 px on a known sub-pixel shift.",
         "A picture must be at least 12 pixels wide and high.",
     ],
 }
