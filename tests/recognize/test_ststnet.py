@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from microexp import recognize
 from microexp.errors import DataError, WeightsError
-from microexp.recognize._fused_block import half_dropout, window_patches
+from microexp.recognize._fused_block import half_dropout
 from microexp.recognize.ststnet import STSTNet, build_module
 from microexp.train import Recipe, train_epochs
 from tests.conftest import planted_images
@@ -30,8 +30,7 @@ class ThreeStreams(nn.Module):
         streams = ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3))
         pooled = torch.cat([F.max_pool2d(bn(F.relu(conv(x))), 3, 3, 1) for conv, bn in streams], 1)
         if self.training:  # the same random bits at the same places as the merged network draws
-            layout = pooled.flatten(2).transpose(1, 2)
-            pooled = half_dropout(layout.contiguous()).transpose(1, 2).reshape(pooled.shape)
+            pooled = half_dropout(pooled)
         return self.fc(F.avg_pool2d(pooled, 2).flatten(1))
 
 
@@ -102,9 +101,9 @@ def test_training_gives_what_the_plain_loop_gives(fold: int) -> None:
     plain = plain_fit(X[train], y[train], fold, torch.float64)
     torch.manual_seed(fold)
     ours = build_module().double()
-    patches, answers = window_patches(raw(X[train], torch.float64)), torch.from_numpy(y[train])
+    images, answers = raw(X[train], torch.float64), torch.from_numpy(y[train])
     recipe = Recipe(epochs=6, batch_size=16, lr=5e-5, order="by-class")
-    losses = list(train_epochs(ours, patches, answers, recipe, lambda module, x: module.forward_patches(x)))
+    losses = list(train_epochs(ours, images, answers, recipe))
     assert len(losses) == 6
     assert_same_state(ours, plain, rtol=1e-5, atol=1e-8)
 
@@ -127,9 +126,8 @@ def test_input_is_fed_as_the_published_weights_want_it() -> None:
     X = np.zeros((1, 3, 28, 28), np.float32)
     X[:, 2] = 1.0  # strain
     net.predict_proba(X)
-    patches = seen[0][0, :, 55, :27].reshape(9, 3, 9)  # an inner window: no zero padding in its patches
-    assert patches[:, 0].unique().tolist() == [255.0]
-    assert patches[:, 1:].unique().tolist() == [0.0]
+    assert seen[0][0, 0].unique().tolist() == [255.0]
+    assert seen[0][0, 1:].unique().tolist() == [0.0]
 
 
 def test_published_weights_load_by_key_and_others_are_refused(tmp_path: Path) -> None:
