@@ -35,7 +35,9 @@ check: $(STAMP)  ## Formatting, lint, types, import rules
 
 docs-figures: $(STAMP)  ## The pictures and tables of the docs
 	$(BIN)/python scripts/synthetic_contact_sheet.py
+	$(BIN)/python scripts/faces_figure.py
 	$(BIN)/python benchmarks/flow_error.py
+	$(BIN)/python benchmarks/apex.py
 
 clean:  ## Remove the environment
 	rm -rf $(VENV)

@@ -54,6 +54,9 @@ def test_help_and_lists_import_nothing_heavy(arguments: list[str]) -> None:
         ["evaluate"],
         ["demo"],
         ["datasets"],
+        ["cache"],
+        ["cache", "info"],
+        ["cache", "clear"],
         ["datasets", "check"],
         ["datasets", "synthesize"],
     ],
@@ -242,3 +245,32 @@ def test_synthesize_writes_clips_and_goes_on_where_it_was(tmp_path: Path) -> Non
     kept = [p for p in frames if p.parent != frames[0].parent]
     assert {p: p.stat().st_mtime_ns for p in kept} == {p: times[p] for p in kept}
     assert (tmp_path / "aside" / frames[0].name).read_bytes() == frames[0].read_bytes()
+
+
+def test_cache_info_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICROEXP_CACHE", str(tmp_path / "my cache"))
+    assert "0 bytes in" in run("cache", "info").stdout
+    assert (
+        run("datasets", "synthesize", tmp_path / "d", "--subjects", 1, "--clips", 1, "--size", 48).returncode
+        == 0
+    )
+    kept = json.loads(run("cache", "info", "--json").stdout)
+    assert kept["folder"] == str(tmp_path / "my cache")
+    assert [kind["kind"] for kind in kept["kinds"]] == ["synthetic"]
+    assert kept["bytes"] == kept["kinds"][0]["bytes"] > 1000
+    assert "synthetic" in run("cache", "info").stdout
+    assert "there is: synthetic" in run("cache", "clear", "motion").stdout
+    assert "Deleted 0 files" in run("cache", "clear", "synthetic", "--older-than", 1).stdout
+    assert "Deleted 1 files" in run("cache", "clear").stdout
+    assert json.loads(run("cache", "info", "--json").stdout)["kinds"] == []
+    assert "number of days" in complaint(run("cache", "clear", "--older-than", "-1"))
+
+
+def test_a_warning_is_one_sentence_without_a_place_in_the_code(tmp_path: Path) -> None:
+    code = (
+        "import sys, warnings\n"
+        "from microexp import cli\nfrom microexp.errors import DamageWarning\n"
+        "cli.app = lambda: warnings.warn('a.mp4: cut off', DamageWarning)\ncli.main()"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stderr == "Warning: a.mp4: cut off\n"

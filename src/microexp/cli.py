@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from microexp.errors import MicroexpError, OptionError, UnknownNameError
+from microexp.errors import MicroexpError, MicroexpWarning, OptionError, UnknownNameError
 
 if TYPE_CHECKING:
     from microexp.evaluate import Evaluation
@@ -37,6 +37,12 @@ datasets_app = typer.Typer(
     help="Look at a licensed copy of a database, or write synthetic clips.", no_args_is_help=True
 )
 app.add_typer(datasets_app, name="datasets")
+cache_app = typer.Typer(
+    help="What is kept on the disk so that it need not be computed twice: pictures of synthetic faces, "
+    "aligned clips, motion. Deleting it costs time, never a result.",
+    no_args_is_help=True,
+)
+app.add_typer(cache_app, name="cache")
 out, err = Console(), Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
@@ -46,7 +52,8 @@ EXIT_ON_INTERRUPT = 130
 
 
 def main() -> None:
-    """Run the command line; print one clear sentence for what the user can mend."""
+    """Run the command line; print one clear sentence for what the user can mend, or should know."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except MicroexpError as error:
@@ -55,6 +62,15 @@ def main() -> None:
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}")
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+    """Print our own warnings as a sentence; of others, say also where they come from."""
+    if issubclass(category, MicroexpWarning):
+        text = str(message)
+    else:
+        text = f"{category.__name__}: {message} ({where[0]}:{where[1]})"
+    err.print(f"[yellow]Warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _fail(message: str) -> NoReturn:
@@ -129,7 +145,12 @@ def evaluate(
     method: Annotated[str, typer.Argument(help="A recogniser, as in `microexp list recognize`.")],
     database: Annotated[str, typer.Option(help="A database, as in `microexp list datasets`.")],
     root: Annotated[Path | None, typer.Option(help="Folder of your copy of the database.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Class scheme, e.g. megc3 or emotion7.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Class scheme, e.g. megc3 or emotion7, or your own: a .csv file with columns emotion, class."
+        ),
+    ] = None,
     selection: Annotated[
         str,
         typer.Option(
@@ -233,14 +254,26 @@ def demo(
 def check(
     name: Annotated[str, typer.Argument(help="A database, as in `microexp list datasets`.")],
     root: Annotated[Path | None, typer.Argument(help="Folder of your copy.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE of the database, e.g. --data variant=cropped or --data sheet=FILE. Repeatable."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Is my copy complete, and what is odd in it? Exit code 0 if all is well, 1 if not."""
+    """Is my copy complete, and what is odd in it? Exit code 0 if all is well, 1 if not.
+
+    Counts are compared with the published ones, every row of the annotation with the frames on disk. Nothing
+    is changed.
+
+    [bold]microexp datasets check casme2 /data/CASME2 --data variant=cropped[/bold]
+    """
     from dataclasses import asdict
 
     from microexp import datasets
 
-    checks = datasets.create(name, root=root).check()
+    checks = datasets.create(name, root=root, **_pairs(data, "--data")).check()
     good = all(c.ok for c in checks)
     if as_json:
         print(json.dumps({"database": name, "ok": good, "checks": [asdict(c) for c in checks]}, indent=1))
@@ -269,17 +302,162 @@ def synthesize(
         float, typer.Option(help="Head motion, noise, distractors; 0 none, 1 as real data.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Same seed, same clips, bit for bit.")] = 0,
+    layout: Annotated[
+        str | None, typer.Option(help="Lay the clips out as this database has them, sheet included.")
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="With --layout: as many clips and people as the real one, in tiny pictures."
+        ),
+    ] = False,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="With --layout: NAME=VALUE of it, e.g. --data release=20140508. Repeatable."),
+    ] = None,
 ) -> None:
-    """Write synthetic clips as frames, with annotation and exact ground truth."""
+    """Write synthetic clips as frames, with annotation and exact ground truth.
+
+    With --layout they look like a copy of a licensed database: its folders, its sheet, and the odd rows that
+    the real sheet is known to have. So a script for the real one can be tried before the licence comes:
+
+    [bold]microexp datasets synthesize /tmp/look --layout casme2[/bold]
+    [bold]microexp datasets check casme2 /tmp/look[/bold]
+
+    lookalike.json in the folder lists the clips that a loader should find.
+    """
     from microexp import datasets
+    from microexp.datasets import lookalike
     from microexp.datasets.synthetic import write_frames
 
+    if layout is not None:
+        with _Bars(f"{directory} is half-written; empty it") as bars:
+            made = lookalike.write(
+                layout,
+                directory,
+                full=full,
+                subjects=subjects,
+                clips=clips,
+                size=size,
+                nuisance=nuisance,
+                seed=seed,
+                progress=bars.update,
+                **_pairs(data, "--data"),
+            )
+        told = f"Wrote a look-alike of {layout} with {len(made.clips)} clips to {directory}"
+        out.print(told, highlight=False, soft_wrap=True, markup=False)
+        return
+    if full or data:
+        raise OptionError("--full and --data say how a --layout is written; name the layout as well")
     database = datasets.create(
         "synthetic", n_subjects=subjects, clips_per_subject=clips, size=size, nuisance=nuisance, seed=seed
     )
     with _Bars(f"Finished clips are kept in {directory}") as bars:
         write_frames(database.load(), directory, progress=bars.update)
     out.print(f"Wrote {subjects * clips} clips to {directory}", highlight=False, soft_wrap=True, markup=False)
+
+
+@cache_app.command("info")
+def cache_info(as_json: JsonFlag = False) -> None:
+    """What is kept, where, how large and since when unused.
+
+    The folder is the user's cache folder, or $MICROEXP_CACHE where that is set.
+    """
+    from dataclasses import asdict
+
+    from microexp.cache import cache_folder, usage
+
+    found = usage()
+    total = sum(one.bytes for one in found)
+    if as_json:
+        kept = {"folder": str(cache_folder()), "bytes": total, "kinds": [asdict(one) for one in found]}
+        print(json.dumps(kept, indent=1))
+        return
+    table = Table(title="Cache", title_justify="left", title_style="bold")
+    for column in ("kind", "files", "size", "longest unused", "last used"):
+        table.add_column(column, justify="left" if column == "kind" else "right")
+    for one in found:
+        table.add_row(one.kind, f"{one.files:,}", _size(one.bytes), _day(one.oldest), _day(one.newest))
+    if found:
+        out.print(table)
+    out.print(f"{_size(total)} in {cache_folder()}", highlight=False, soft_wrap=True, markup=False)
+
+
+@cache_app.command("clear")
+def cache_clear(
+    kind: Annotated[str | None, typer.Argument(help="As in `microexp cache info` (default: all).")] = None,
+    older_than: Annotated[
+        float, typer.Option(metavar="DAYS", help="Only what has been unused for so many days.")
+    ] = 0.0,
+) -> None:
+    """Delete what is kept, and say how much that freed.
+
+    Nothing is asked: whatever is missed later is computed again. Other files in the folder are left alone.
+
+    [bold]microexp cache clear motion --older-than 30[/bold]
+    """
+    from microexp.cache import clear, kinds
+
+    if kind is not None and kind not in kinds():
+        out.print(
+            f"Nothing of kind '{kind}' is kept; there is: {', '.join(kinds()) or 'nothing'}", markup=False
+        )
+        return
+    files, freed = clear(kind, older_than)
+    out.print(f"Deleted {files:,} files, {_size(freed)}", highlight=False)
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _day(seconds: float | None) -> str:
+    from datetime import datetime
+
+    return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
+@app.command()
+def audit(
+    table: Annotated[
+        Path | None,
+        typer.Argument(
+            help="CSV: method, then <part>_UF1, <part>_UAR of each database, and UF1, UAR of all together, as "
+            "printed (default: the rows published on MEGC2019)."
+        ),
+    ] = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option(help="CSV of clips a class: part, then a column a class (default: MEGC2019, 442 clips)."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Can a published row come from one confusion matrix?
+
+    Class counts are public and figures have four decimals, so all matrices can be searched. A row without one
+    is not one evaluation on these clips: another subset, a mean over seeds, or precision for recall. It proves no
+    wrong-doing.
+
+    [bold]microexp audit[/bold]   [bold]microexp audit my_table.csv[/bold]
+    """
+    from dataclasses import asdict
+
+    from microexp.evaluate.audit import MEGC2019_COUNTS, PUBLISHED, audit_table, read_counts
+
+    rows = list(audit_table(table or PUBLISHED, read_counts(counts) if counts else MEGC2019_COUNTS))
+    if as_json:
+        print(json.dumps([{**asdict(row), "possible": row.possible} for row in rows], indent=1))
+        return
+    shown = Table(box=SIMPLE_HEAD)
+    for column in ("", "method", "what the search says"):
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row("[green]yes[/]" if row.possible else "[bold red]no[/]", row.method, row.sentence)
+    out.print(shown)
 
 
 class _Bars:

@@ -28,7 +28,8 @@ class ActionUnit:
     unit : int
         FACS number.
     side : str
-        ``"L"`` or ``"R"`` for one side of the face (the subject's own), ``""`` for both.
+        ``"L"`` or ``"R"`` for one side of the face (the subject's own), ``"T"`` or ``"B"`` for top or
+        bottom (of the lips), ``"A"`` for both sides with unequal strength, ``""`` for the whole.
     intensity : float or None
         In [0, 1]; None where the database gives none.
     """
@@ -127,6 +128,22 @@ class Clip:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def key_index(self, which: str) -> int:
+        """Return where the onset, apex or offset frame is.
+
+        Raises
+        ------
+        DataError
+            If the annotation does not say.
+        """
+        index: int | None = getattr(self, which)
+        if index is None:
+            raise DataError(
+                f"{self.identity}: the {which} frame is not annotated; spot it first, "
+                "or load the database with missing_apex=middle"
+            )
+        return index
+
     def key_frame(self, which: str) -> np.ndarray:
         """Return the onset, apex or offset frame, ``(H, W, 3) uint8 RGB``.
 
@@ -135,10 +152,7 @@ class Clip:
         DataError
             If the annotation does not say where that frame is.
         """
-        index = getattr(self, which)
-        if index is None:
-            raise DataError(f"{self.identity}: the {which} frame is not annotated; spot it first")
-        return self.frames[index]
+        return self.frames[self.key_index(which)]
 
     def replace(self, **changes: Any) -> Clip:
         """Return a new clip with the given attributes changed."""

@@ -55,6 +55,14 @@ class IncompleteResultError(MicroexpError):
     """A result lacks some of the folds that it should have, so it may not be averaged."""
 
 
+class MicroexpWarning(UserWarning):
+    """Something the user should know of, though the result stands; the command line prints it alone."""
+
+
+class DamageWarning(MicroexpWarning):
+    """A file is damaged and only its whole part is used."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or the whole list if none is near."""
     options = sorted(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ import pytest
 
 from microexp import datasets
 from microexp.clip import Clip
+from microexp.datasets import lookalike
 from microexp.datasets.base import TABLE_COLUMNS, Check
 from microexp.datasets.labels import scheme
-from microexp.errors import OptionError
+from microexp.errors import DataError, OptionError
 from tests.conftest import write_megc_tree
 
 NAMES = datasets.names()
 
 
-def small(name: str, tmp_path: Path) -> dict[str, Any]:
-    """Parameters that open a small copy; a database that is not here fails the tests."""
+def small(name: str, tmp_path: Path, look_alike: Callable[..., Path]) -> dict[str, Any]:
+    """Parameters that open a small copy; one that has no look-alike and is not here fails."""
+    if name in lookalike.names():
+        return {"root": look_alike(name, full=True)}
     if name == "synthetic":
         return {"n_subjects": 2, "clips_per_subject": 8, "size": 64}
     if name == "megc2019_flow":
@@ -29,8 +33,8 @@ def small(name: str, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(params=NAMES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return datasets.create(request.param, **small(request.param, tmp_path))
+def database(request: pytest.FixtureRequest, tmp_path: Path, look_alike: Callable[..., Path]) -> Any:
+    return datasets.create(request.param, **small(request.param, tmp_path, look_alike))
 
 
 def test_the_table_and_what_it_is_of(database: Any) -> None:
@@ -43,8 +47,8 @@ def test_the_table_and_what_it_is_of(database: Any) -> None:
         assert not data.table[["database", "subject", "clip"]].duplicated().any()
         assert data.table["subject"].map(type).eq(str).all()
         assert len(data.inputs) == len(data) == len(data.groups)
-        for emotion, label in zip(data.table["emotion"], data.y, strict=True):
-            assert scheme(name).label(emotion) == label
+        for row in data.table.itertuples():
+            assert scheme(name).label(row.emotion, row.database) == row.label
 
 
 def test_clips_go_with_their_rows_and_flow_images_keep_the_array_law(database: Any) -> None:
@@ -78,3 +82,17 @@ def test_check_gives_checks(database: Any) -> None:
     checks = database.check()
     assert checks
     assert all(isinstance(c, Check) for c in checks)
+
+
+def test_a_mapping_of_the_users_own_is_taken_for_a_scheme(database: Any, tmp_path: Path) -> None:
+    words = sorted(set(database.load().table["emotion"]))
+    file = tmp_path / "mine.csv"
+    file.write_text("emotion,class\n" + "".join(f"{word},{'ab'[i % 2]}\n" for i, word in enumerate(words)))
+    data = database.load(str(file))
+    assert data.classes == ("a", "b")
+    assert data.scheme == "mine.csv"
+    for row in data.table.itertuples():
+        assert row.label == words.index(row.emotion) % 2
+    file.write_text("emotion,class\nbliss,a\nennui,b\n")
+    with pytest.raises(DataError, match=r"no clip is left under the label scheme 'mine\.csv'"):
+        database.load(str(file))

@@ -1,45 +1,55 @@
-"""The contracts of motion: stateless transformers, and flow estimators of two pictures."""
+"""The contracts of motion: flow of clips, and flow estimators of two pictures."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import ClassVar
 
 import cv2
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 
+from microexp.cache import Arrays, cached, identity_of
 from microexp.clip import Clip
 from microexp.errors import DataError
-
-
-class Stateless(TransformerMixin, BaseEstimator):
-    """A transformer that learns nothing: what it makes of one clip depends on no other clip."""
-
-    def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Return self."""
-        return self
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.no_validation = True
-        return tags
+from microexp.stateless import Stateless
 
 
 class ClipFlow(Stateless, ABC):
-    """Clips to flow; a subclass says what the flow of one clip is, in `clip_flow`."""
+    """Clips to flow; a subclass says which frames it takes (`key_frames`) and what it makes of them
+    (`_flow_of`).
+
+    The flow of a clip is kept in the disk cache, kind "motion", under the fingerprint of its frames, the
+    estimator's parameters and the source of this package. Clips and estimators of which nothing sure can be
+    told are computed each time.
+    """
+
+    key_frames: ClassVar[tuple[str, ...]]
 
     @abstractmethod
+    def _flow_of(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the flow ``(H, W, 2 K) float32`` of the key frames ``(H, W, 3) uint8 RGB``, in order."""
+
     def clip_flow(self, clip: Clip) -> np.ndarray:
-        """Return the flow of one clip, ``(H, W, 2 K) float32``: K flows, each dx then dy, pixels.
+        """Return the flow of a clip's key frames, ``(H, W, 2 K) float32``, from the cache if it is there.
+
+        K flows, each dx then dy, pixels.
 
         Raises
         ------
         DataError
             If the clip lacks the annotation of a frame that is needed.
         """
+        indices = [clip.key_index(which) for which in self.key_frames]
+
+        def compute() -> Arrays:
+            return {"flow": self._flow_of([clip.frames[i] for i in indices])}
+
+        return cached("motion", self._cache_key(clip, indices), compute)["flow"]
+
+    def _cache_key(self, clip: Clip, indices: Sequence[int]) -> tuple[object, ...] | None:
+        parts = (clip.frames.fingerprint(indices), identity_of(self))
+        return None if None in parts else ("flow", *parts, np.__version__, cv2.__version__)
 
     def transform(self, clips: Sequence[Clip]) -> np.ndarray:
         """Return the flow of each clip, ``(N, H, W, 2 K) float32``, dx then dy, pixels.
@@ -64,6 +74,8 @@ class FlowEstimator(ClipFlow):
 
     Subclasses give `_flow`, on grey pictures. OpenCV's objects do not pickle, so they are made when used.
     """
+
+    key_frames = ("onset", "apex")
 
     @abstractmethod
     def _flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -99,9 +111,9 @@ class FlowEstimator(ClipFlow):
             name = type(self).__name__
             raise DataError(f"{name} cannot be computed at {_size(first)} pixels: {error.err}") from error
 
-    def clip_flow(self, clip: Clip) -> np.ndarray:
-        """Return the flow from the onset to the apex frame, ``(H, W, 2) float32``."""
-        return self.flow(clip.key_frame("onset"), clip.key_frame("apex"))
+    def _flow_of(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        first, second = pictures
+        return self.flow(first, second)
 
 
 def _of_one_size(clips: Sequence[Clip]) -> Sequence[Clip]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
-from microexp.clip import Clip
 from microexp.errors import UnknownNameError
 from microexp.motion.base import ClipFlow, FlowEstimator
 from microexp.motion.farneback import Farneback
@@ -64,6 +63,8 @@ class Bidirectional(ClipFlow):
         Element-wise sum or product, or the two flows side by side (to the onset first).
     """
 
+    key_frames = ("onset", "apex", "offset")
+
     def __init__(self, estimator: FlowEstimator | None = None, fusion: str = "add") -> None:
         self.estimator = estimator
         self.fusion = fusion
@@ -94,6 +95,6 @@ class Bidirectional(ClipFlow):
         estimator = self.estimator if self.estimator is not None else Farneback()
         return FUSIONS[self.fusion](estimator.flow(apex, onset), estimator.flow(apex, offset))
 
-    def clip_flow(self, clip: Clip) -> np.ndarray:
-        """Return the fused flow of a clip; raise `DataError` if its apex or offset is unknown."""
-        return self.flow(clip.key_frame("onset"), clip.key_frame("apex"), clip.key_frame("offset"))
+    def _flow_of(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        onset, apex, offset = pictures
+        return self.flow(onset, apex, offset)

@@ -11,9 +11,10 @@ import numpy as np
 
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError, UnknownNameError
-from microexp.motion.base import ClipFlow, Stateless
+from microexp.motion.base import ClipFlow
 from microexp.motion.strain import optical_strain
 from microexp.motion.tvl1 import TVL1
+from microexp.stateless import Stateless
 
 CARD = {
     "class": "FlowImage",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from microexp.errors import DataError
-from microexp.motion.base import Stateless
+from microexp.stateless import Stateless
 
 CARD = {
     "class": "Strain",

@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from microexp.cache import source_hash
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError
 from microexp.frames import Frames
-from microexp.motion.base import Stateless
+from microexp.stateless import Stateless
 
 CARD = {
     "class": "TIM",
@@ -157,6 +158,10 @@ class _InterpolatedFrames(Frames):
 
     def read(self, index: int) -> np.ndarray:
         return _block(self)[index]
+
+    def identity(self, indices: Sequence[int]) -> object:
+        source = self._source.fingerprint(range(self._start, self._stop))
+        return None if source is None else (source, self._m, source_hash("microexp.motion.tim"))
 
     def compute(self) -> np.ndarray:
         """Return all m frames; each source frame is read once."""

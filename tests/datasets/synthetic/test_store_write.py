@@ -9,33 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from microexp.cache import _warn_once, cache_folder
 from microexp.clip import ActionUnit, Clip
 from microexp.datasets.synthetic import Synthetic, long_video, photo_clip, write_frames
 from microexp.datasets.synthetic._scene import Scene
-from microexp.datasets.synthetic._store import cache_folder, cached
-from microexp.errors import DataError, OptionError
+from microexp.errors import DataError, MicroexpWarning, OptionError
 from microexp.frames import read_image
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MICROEXP_CACHE", str(tmp_path / "cache"))
-    return cache_folder()
-
-
-def test_arrays_are_made_once_and_come_back_equal(cache: Path) -> None:
-    made = []
-
-    def make() -> dict[str, np.ndarray]:
-        made.append(1)
-        return {"a": np.arange(5, dtype=np.int16), "b": np.eye(3)}
-
-    first, second = cached(("key", 1), make), cached(("key", 1), make)
-    cached(("key", 2), make)
-    assert len(made) == 2
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-    assert second["a"].dtype == np.int16
-    assert len(list(cache.iterdir())) == 2  # no temporary files are left
+    return cache_folder("synthetic")
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
@@ -52,7 +37,9 @@ def test_a_damaged_file_of_the_cache_is_rebuilt(cache: Path, damage: str) -> Non
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("MICROEXP_CACHE", str(tmp_path / "file"))
-    assert Scene(0, 3, 64).picture.shape == (64, 64, 3)
+    _warn_once.cache_clear()
+    with pytest.warns(MicroexpWarning, match="nothing is cached"):
+        assert Scene(0, 3, 64).picture.shape == (64, 64, 3)
 
 
 def test_frames_are_written_with_their_truth_and_an_interrupted_run_goes_on(tmp_path: Path) -> None:

@@ -14,11 +14,10 @@ import pandas as pd
 
 from microexp.clip import Clip
 from microexp.datasets.base import Check, Database, Dataset, fingerprint
-from microexp.datasets.labels import scheme
 from microexp.datasets.synthetic._assets import ASSET_SHA256, asset_bytes, renderer_version
 from microexp.datasets.synthetic._long import long_video
 from microexp.datasets.synthetic._photo import photo_clip
-from microexp.datasets.synthetic._sample import EMOTIONS, Settings, draw_script
+from microexp.datasets.synthetic._sample import EMOTIONS, Settings, draw_script, emotion_of
 from microexp.datasets.synthetic._scene import scene
 from microexp.datasets.synthetic._truth import SyntheticFrames, Triple, Truth, micro_macro_triple
 from microexp.datasets.synthetic._write import write_frames
@@ -100,17 +99,19 @@ class Synthetic(Database):
 
     def load(self, labels: str | None = None) -> Dataset:
         """Return the clips under a label scheme; no picture is drawn yet."""
-        name = self.scheme_name(labels)
+        scheme = self.scheme(labels)
         clips = self.clips()
-        rows = [_row(clip, scheme(name).label(clip.emotion)) for clip in clips]
+        rows = [_row(clip, scheme.label(clip.emotion)) for clip in clips]
         kept = [i for i, row in enumerate(rows) if row["label"] is not None]
         table = pd.DataFrame([rows[i] for i in kept], columns=_COLUMNS).astype({"label": np.int64})
-        parts = (renderer_version(), name, repr(self._parameters()))
+        parts = [renderer_version(), scheme.name, repr(self._parameters())]
+        if scheme.name not in self.label_schemes:  # the user's own
+            parts.append(repr(sorted(scheme.emotions.items())))
         return Dataset(
             table,
-            scheme(name).classes,
+            scheme.classes,
             clips=[clips[i] for i in kept],
-            scheme=name,
+            scheme=scheme.name,
             fingerprint=fingerprint("synthetic", *parts),
             remarks=("Synthetic faces: results on them prove code, not science.",),
         )
@@ -123,9 +124,9 @@ class Synthetic(Database):
         OptionError
             If a parameter of the database cannot be used.
         """
-        self._validate()
+        self.validate()
         return [
-            self._clip(subject, clip)
+            self.clip(subject, clip)
             for subject in range(self.n_subjects)
             for clip in range(self.clips_per_subject)
         ]
@@ -146,9 +147,13 @@ class Synthetic(Database):
             Check("clips", str(expected), str(len(clips)), expected == len(clips)),
         ]
 
-    def _clip(self, subject: int, clip: int) -> Clip:
-        settings = Settings(self.size, self.nuisance, self.seed, self.amplitude_scale)
-        script = draw_script(settings, scene(self.seed, subject, self.size), subject, clip)
+    def emotion(self, subject: int, clip: int) -> str:
+        """Return the emotion that a clip shows, without drawing it; arguments as for `clip`."""
+        return emotion_of(self._settings, subject, clip)
+
+    def clip(self, subject: int, clip: int) -> Clip:
+        """Return one clip of one subject, both counted from 0; there is no end to either."""
+        script = draw_script(self._settings, scene(self.seed, subject, self.size), subject, clip)
         truth, event = Truth(script), script.events[0]
         return Clip(
             SyntheticFrames(script),
@@ -163,6 +168,10 @@ class Synthetic(Database):
             action_units=truth.action_units,
             metadata={"truth": truth},
         )
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings(self.size, self.nuisance, self.seed, self.amplitude_scale)
 
     def _annotated(self, emotion: str, subject: int, clip: int) -> str:
         """The emotion as a fallible coder writes it down."""
@@ -182,7 +191,8 @@ class Synthetic(Database):
             "amplitude_scale": float(self.amplitude_scale),
         }
 
-    def _validate(self) -> None:
+    def validate(self) -> None:
+        """Raise `OptionError` if a parameter cannot be used."""
         for name, (low, high, whole) in _LIMITS.items():
             value = getattr(self, name)
             number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 import cv2
 import numpy as np
 
+from microexp.cache import Arrays, cached
 from microexp.datasets.synthetic import _chart as chart
 from microexp.datasets.synthetic._action_units import Weights, displacement, fold_depths, unit_field
 from microexp.datasets.synthetic._assets import SKIN, assets, renderer_version
@@ -15,7 +16,6 @@ from microexp.datasets.synthetic._look import look_of
 from microexp.datasets.synthetic._mesh import vertex_normals
 from microexp.datasets.synthetic._raster import Coverage, rasterise
 from microexp.datasets.synthetic._render import FOLD_SHADE, GAMMA, REST, Head, Pose, Window
-from microexp.datasets.synthetic._store import Arrays, cached
 
 _STEPS = 4  # of the fixed-point iteration that inverts a flow
 _SUBPIXEL = 256  # levels of the stored picture per 8-bit level
@@ -38,7 +38,7 @@ class Scene:
 
     @cached_property
     def _arrays(self) -> Arrays:
-        return cached(self._key, self._build)
+        return cached("synthetic", self._key, self._build)
 
     @cached_property
     def picture(self) -> np.ndarray:

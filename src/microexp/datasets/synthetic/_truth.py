@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from microexp.clip import ActionUnit, Clip
-from microexp.datasets.synthetic._assets import assets
+from microexp.datasets.synthetic._assets import assets, renderer_version
 from microexp.datasets.synthetic._render import REST, Pose
 from microexp.datasets.synthetic._scene import Scene, invert, scene
 from microexp.datasets.synthetic._script import Event, Script
@@ -39,6 +40,9 @@ class SyntheticFrames(Frames):
         script = self.script
         picture = _scene(script).picture_at(script.weights(index), script.pose(index))
         return expose(picture, script, index)
+
+    def identity(self, indices: Sequence[int]) -> object:
+        return renderer_version(), repr(self.script)
 
 
 def expose(picture: np.ndarray, script: Script, index: int) -> np.ndarray:
