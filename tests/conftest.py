@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from microexp.datasets import lookalike
 from microexp.datasets.base import Dataset
 
 CLASSES = ("negative", "positive", "surprise")
@@ -67,3 +71,29 @@ def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the user's cache out of the tests, and the tests out of the user's cache."""
     patch = pytest.MonkeyPatch()
     patch.setenv("MICROEXP_CACHE", str(tmp_path_factory.getbasetemp().parent / "microexp-cache"))
+
+
+@pytest.fixture(scope="session")
+def look_alike(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write a look-alike of a database, each kind once; to change it, take a copy with `copy_tree`."""
+    made: dict[str, Path] = {}
+
+    def make(name: str, **options: object) -> Path:
+        key = repr((name, sorted(options.items())))
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp(name)
+            lookalike.write(name, made[key], **options)
+        return made[key]
+
+    return make
+
+
+def copy_tree(source: Path, target: Path, *parts: str) -> Path:
+    """Copy some parts of a tree, in no time: files are links, so replace them, do not write into them."""
+    for part in parts:
+        (target / part).parent.mkdir(parents=True, exist_ok=True)
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target / part, copy_function=os.link)
+        else:
+            shutil.copy(source / part, target / part)
+    return target

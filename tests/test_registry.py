@@ -30,15 +30,16 @@ def test_the_families_hold_what_the_design_promises_so_far() -> None:
     found = {f"{family}/{name}" for family, name in METHODS}
     assert {"datasets/synthetic", "datasets/megc2019_flow"} <= found
     assert {"recognize/linear_svm", "recognize/lbp_top", "recognize/ststnet"} <= found
+    assert {"faces/faceapi68", "faces/dlib68", "faces/aligner"} <= found
     assert {f"motion/{m}" for m in ("farneback", "tvl1", "dis", "bidirectional", "strain", "tim")} <= found
 
 
 def test_every_public_module_of_a_family_is_a_method_or_known_support() -> None:
-    support = {"base", "labels", "torch_base"}
+    support = {"base", "labels", "torch_base", "alignment", "geometry", "regions"}
     for family in FAMILIES:
         registry = Registry(f"microexp.{family}")
         folder = Path(sys.modules["microexp"].__file__ or "").parent / family
-        public = {p.stem for p in folder.iterdir() if not p.name.startswith(("_", "."))}
+        public = {p.stem for p in folder.iterdir() if p.suffix in ("", ".py") and p.name[0] not in "_."}
         assert public - set(registry.names()) <= support
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from microexp.clip import Clip
+from microexp.datasets.labels import LabelScheme, is_file_name, scheme
 from microexp.errors import DataError, OptionError, PathMissingError
 
 TABLE_COLUMNS = ("database", "subject", "clip", "emotion", "label")
@@ -111,7 +112,10 @@ class Database(ABC):
 
     @abstractmethod
     def load(self, labels: str | None = None) -> Dataset:
-        """Return the clips under a label scheme (the first of `label_schemes` if None)."""
+        """Return the clips under a label scheme (the first of `label_schemes` if None).
+
+        Besides their names, the path of a mapping file is taken; see `microexp.datasets.labels`.
+        """
 
     @abstractmethod
     def check(self) -> list[Check]:
@@ -120,15 +124,23 @@ class Database(ABC):
         Faults of single files are reported, not raised; only a root that is missing or empty is.
         """
 
-    def scheme_name(self, labels: str | None) -> str:
-        """Return the scheme to use; raise `OptionError` if this database does not offer it."""
-        name = labels or self.label_schemes[0]
-        if name not in self.label_schemes:
+    def scheme(self, labels: str | None) -> LabelScheme:
+        """Return the scheme to use: one that this database offers, or the user's own from a file.
+
+        Raises
+        ------
+        OptionError
+            If this database does not offer it.
+        PathMissingError, DataError
+            If a file is named that does not exist or is no mapping; see `microexp.datasets.labels`.
+        """
+        name = str(labels) if labels else self.label_schemes[0]
+        if name not in self.label_schemes and not is_file_name(name):
             raise OptionError(
                 f"{type(self).__name__} has no label scheme '{name}'; it offers "
-                f"{', '.join(self.label_schemes)}"
+                f"{', '.join(self.label_schemes)}, or your own: a .csv file with the columns emotion, class"
             )
-        return name
+        return scheme(name)
 
 
 def require_root(root: str | Path | None, name: str, layout: str) -> Path:
@@ -145,15 +157,44 @@ def require_root(root: str | Path | None, name: str, layout: str) -> Path:
     ------
     PathMissingError
         If no root was named, or it is missing or empty.
+    DataError
+        If it cannot be read.
     """
     if root is None:
         raise PathMissingError(f"{name} needs the folder of your copy: --root DIR. It holds {layout}")
     path = Path(root)
-    if not path.is_dir():
-        raise PathMissingError(f"{name}: the folder {path} does not exist. It should hold {layout}")
-    if not any(path.iterdir()):
-        raise PathMissingError(f"{name}: the folder {path} is empty. It should hold {layout}")
+    try:
+        if not path.is_dir():
+            raise PathMissingError(f"{name}: the folder {path} does not exist. It should hold {layout}")
+        if not any(path.iterdir()):
+            raise PathMissingError(f"{name}: the folder {path} is empty. It should hold {layout}")
+    except OSError as error:
+        raise DataError(f"{name}: the folder {path} cannot be read: {error.strerror}") from error
     return path
+
+
+def relabel(table: pd.DataFrame, scheme: LabelScheme) -> pd.DataFrame:
+    """Return the rows that a scheme keeps, with their ``label`` (int64) in it.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With the columns ``database`` and ``emotion``.
+    scheme : LabelScheme
+        Decides.
+
+    Raises
+    ------
+    DataError
+        If no row is left.
+    """
+    found = [scheme.label(e, d) for e, d in zip(table["emotion"], table["database"], strict=True)]
+    kept = [i for i, label in enumerate(found) if label is not None]
+    if not kept:
+        words = ", ".join(sorted({str(word) for word in table["emotion"]}))
+        raise DataError(f"no clip is left under the label scheme '{scheme.name}'; the emotions are: {words}")
+    labels = np.array([found[i] for i in kept], np.int64)
+    return table.iloc[kept].reset_index(drop=True).assign(label=labels)
 
 
 def fingerprint(*parts: str | bytes) -> str:

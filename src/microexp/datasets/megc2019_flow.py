@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from microexp.datasets import labels as label_schemes
-from microexp.datasets.base import Check, Database, Dataset, fingerprint, require_root
+from microexp.datasets.base import Check, Database, Dataset, fingerprint, relabel, require_root
 from microexp.errors import DataError, MicroexpError, PathMissingError
 from microexp.frames import read_image
 
@@ -76,18 +76,18 @@ class MEGC2019Flow(Database):
             If the sheet lacks a column, repeats a clip or has an unknown label, or an image is
             damaged or not 28x28; the message names file and row.
         """
-        scheme = self.scheme_name(labels)
+        scheme = self.scheme(labels)
         root = require_root(self.root, "megc2019_flow", _LAYOUT)
-        table = read_sheet(root / SHEET)
+        table = relabel(read_sheet(root / SHEET), scheme)
         files = [
             image_file(root / IMAGES, s, c) for s, c in zip(table["subject"], table["clip"], strict=True)
         ]
         images = np.stack([_read_flow_image(file) for file in files])
         return Dataset(
             table,
-            CLASSES,
+            scheme.classes,
             flow_images=np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32) / 255.0,
-            scheme=scheme,
+            scheme=scheme.name,
             fingerprint=fingerprint(table.to_csv(index=False, lineterminator="\n"), images.tobytes()),
         )
 
