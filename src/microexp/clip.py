@@ -139,8 +139,8 @@ class Clip:
         index: int | None = getattr(self, which)
         if index is None:
             raise DataError(
-                f"{self.identity}: the {which} frame is not annotated; spot it first, "
-                "or load the database with missing_apex=middle"
+                f"{self.identity}: the {which} frame is not annotated; spot it first "
+                "(motion 'apex'; --prepare apex on the command line)"
             )
         return index
 

@@ -7,37 +7,30 @@ published tables do; it is offered to compare with them, warns, and is marked in
 
 from __future__ import annotations
 
-import signal
-import sys
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib import cpu_count, delayed
 from sklearn.base import clone
 
 from microexp.datasets.base import Dataset, fingerprint
-from microexp.errors import MicroexpError, OptionError, WeightsError
+from microexp.errors import OptionError, WeightsError
 from microexp.evaluate.evaluation import LAST_EPOCH, LEAK_MARK, Evaluation
 from microexp.evaluate.folds import Fold, inner_split, loso_folds
 from microexp.evaluate.metrics import scores
 from microexp.evaluate.store import FoldResult, RunStore, class_path
 from microexp.evaluate.versions import versions
+from microexp.evaluate.workers import Progress, in_workers, leave_ctrl_c_to_the_parent, one_thread
 from microexp.recognize.base import Inputs, Monitor, Recognizer
 
 SELECTIONS = ("last-epoch", "inner-subjects", "test-fold")
-_WORKER_DEATHS_FORGIVEN = 3
-Progress = Callable[[str, int, int], None]
 
 
 class LeakageWarning(UserWarning):
@@ -183,8 +176,8 @@ class Experiment:
 
     def run(self, features: np.ndarray, fold: Fold, seed: int) -> None:
         """Train and test one fold in this process, and keep its result."""
-        _leave_ctrl_c_to_the_parent()
-        with _one_thread():
+        leave_ctrl_c_to_the_parent()
+        with one_thread():
             self.store.write(self.fold_result(features, fold, seed))
 
     def fold_result(self, features: np.ndarray, fold: Fold, seed: int) -> FoldResult:
@@ -315,15 +308,15 @@ def _all_features(recognizer: Recognizer, inputs: Inputs, workers: int, report: 
         starts = [start for start in range(0, len(inputs), size) if start not in parts]
         return [delayed(_chunk_features)(recognizer, inputs[s : s + size], s) for s in starts]
 
-    for start, part in _in_workers(tasks, workers):
+    for start, part in in_workers(tasks, workers):
         parts[start] = part
         report("features", sum(map(len, parts.values())), len(inputs))
     return np.concatenate([parts[start] for start in sorted(parts)])
 
 
 def _chunk_features(recognizer: Recognizer, clips: Inputs, start: int) -> tuple[int, np.ndarray]:
-    _leave_ctrl_c_to_the_parent()
-    with _one_thread():
+    leave_ctrl_c_to_the_parent()
+    with one_thread():
         return start, recognizer.features(clips)
 
 
@@ -344,50 +337,6 @@ def run_missing(
         return [delayed(experiment.run)(features, folds[fold], seed) for seed, fold in todo]
 
     done = total - len(experiment.store.missing(seeds, len(folds)))
-    for _ in _in_workers(tasks, workers):
+    for _ in in_workers(tasks, workers):
         done += 1
         report("folds", min(done, total), total)
-
-
-def _in_workers(tasks: Callable[[], list[Any]], workers: int) -> Iterator[Any]:
-    """Yield the outcomes of tasks as they come; a worker that is killed costs its own task only.
-
-    `tasks` says what is still to be done, and is asked again after a worker was killed.
-    """
-    for attempt in range(_WORKER_DEATHS_FORGIVEN + 1):
-        todo = tasks()
-        if not todo:
-            return
-        try:
-            with parallel_config("loky", n_jobs=min(workers, len(todo)), inner_max_num_threads=1):
-                yield from Parallel(return_as="generator_unordered")(todo)
-            return
-        except TerminatedWorkerError as error:
-            if attempt == _WORKER_DEATHS_FORGIVEN:
-                raise MicroexpError(
-                    "workers keep being killed (out of memory?); try fewer --jobs. What is finished is kept"
-                ) from error
-
-
-def _leave_ctrl_c_to_the_parent() -> None:
-    """In a worker of joblib, ignore Ctrl-C: the parent keeps what is finished, and says so."""
-    in_worker = current_process().name.startswith("LokyProcess")
-    if in_worker and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: two processes of one are faster than one of two, and results repeat."""
-    setters = []
-    if torch := sys.modules.get("torch"):  # not imported for its own sake: that takes seconds
-        setters.append((torch.set_num_threads, torch.get_num_threads()))
-    if cv2 := sys.modules.get("cv2"):
-        setters.append((cv2.setNumThreads, cv2.getNumThreads()))
-    for set_threads, _ in setters:
-        set_threads(1)
-    try:
-        yield
-    finally:
-        for set_threads, before in setters:
-            set_threads(before)

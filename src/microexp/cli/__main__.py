@@ -1,0 +1,5 @@
+"""``python -m microexp.cli``."""
+
+from microexp.cli import main
+
+main()

@@ -1,0 +1,69 @@
+"""What the commands share: where they print, exit codes, progress bars, NAME=VALUE options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from microexp.errors import OptionError
+
+out, err = Console(), Console(stderr=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
+EXIT_ON_FAULT = 1
+EXIT_ON_BAD_INPUT = 2
+EXIT_ON_INTERRUPT = 130
+
+
+class Bars:
+    """Progress bars, one for each thing that is going on, on the error stream.
+
+    Ctrl-C ends the command with the word on what is `kept` in place of a traceback.
+    """
+
+    def __init__(self, kept: str, quiet: bool = False) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=quiet,
+        )
+        self._kept = kept
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self._progress.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            err.print(f"Interrupted. {self._kept}; run the same command to go on.", markup=False)
+            raise typer.Exit(EXIT_ON_INTERRUPT) from None
+
+    def update(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+
+def pairs(items: list[str] | None, option: str) -> dict[str, Any]:
+    """Read NAME=VALUE pairs; a value is a Python literal where it is one, else text."""
+    import ast
+
+    pairs: dict[str, Any] = {}
+    for item in items or []:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise OptionError(f"{option} takes NAME=VALUE, got '{item}'")
+        try:
+            pairs[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            pairs[name] = value
+    return pairs
