@@ -16,7 +16,13 @@ from microexp.errors import DataError
 
 NAMES = recognize.names()
 # Smaller than the papers' settings, so that a fit takes seconds; a method that is not here runs at its own.
-QUICK: dict[str, dict[str, Any]] = {"ststnet": {"epochs": 40, "lr": 0.003, "device": "cpu"}}
+QUICK: dict[str, dict[str, Any]] = {
+    "ststnet": {"epochs": 40, "lr": 0.003, "device": "cpu"},
+    "off_apexnet": {"epochs": 15, "lr": 0.001, "device": "cpu"},
+    "dual_inception": {"epochs": 6, "device": "cpu"},
+    "rcn_a": {"epochs": 60, "lr": 0.02, "batch_size": 8, "device": "cpu"},
+    "htnet": {"width": 24, "depths": (1, 1, 1), "epochs": 30, "lr": 0.002, "device": "cpu"},
+}
 
 
 def make(name: str) -> Any:
