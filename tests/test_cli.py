@@ -147,7 +147,7 @@ def test_evaluate_marks_leaking_figures_in_every_output(tmp_path: Path) -> None:
         (["list", "recognise"], "Did you mean 'recognize'?"),
         (["cite", "stsnet"], "Did you mean 'ststnet'?"),
         (["datasets", "check", "megc2019_flow", "no/such"], "does not exist"),
-        (["datasets", "check", "megc"], "Did you mean 'megc2019_flow'?"),
+        (["datasets", "check", "megc"], "Did you mean 'megc2019'?"),
     ],
 )
 def test_bad_input_gets_one_clear_error(

@@ -32,11 +32,11 @@ def differences(clip: Clip, expected: Expected, variant: str, root: Path) -> lis
     pictures = expected.pictures[variant]
     pairs = {
         "name": (clip.name, expected.name),
-        "emotion": (clip.emotion, expected.emotion),
+        "emotion": (clip.emotion, expected.emotion or None),
         "action units": (tuple(map(str, clip.action_units)), expected.action_units),
         "fps": (clip.fps, expected.fps),
         "frames": (len(clip), pictures.frames),
-        "apex": (clip.apex is None, pictures.apex is None),
+        "apex": (clip.apex is None, expected.apex is None),
     }
     for number, which in enumerate(("onset", "apex", "offset")):
         annotated = getattr(expected, which)
@@ -52,9 +52,10 @@ def differences(clip: Clip, expected: Expected, variant: str, root: Path) -> lis
 def test_every_clip_is_found_as_it_was_written(name: str, mode: str, look_alike: Callable[..., Path]) -> None:
     root = look_alike(name, **MODES[mode])
     manifest = read_manifest(root)
-    expected = {(clip.subject, clip.name): clip for clip in manifest.clips}
-    assert len(expected) == len(manifest.clips) > 0
     for variant in variants(name, root):
+        shown = [clip for clip in manifest.clips if variant in clip.pictures]
+        expected = {(clip.subject, clip.name): clip for clip in shown}
+        assert len(expected) == len(shown) > 0
         reading = datasets.create(name, root=root, variant=variant).read()
         clips = {(clip.subject, clip.name): clip for clip in reading.clips}
         assert list(clips) == list(expected)
@@ -94,4 +95,7 @@ def test_loading_opens_no_picture(
         raise AssertionError("a picture was opened")
 
     monkeypatch.setattr("PIL.Image.open", refuse)
-    assert len(datasets.create(name, root=root).load())
+    database = datasets.create(name, root=root)
+    assert database.read().clips
+    if database.label_schemes:
+        assert len(database.load())

@@ -43,6 +43,7 @@ def test_what_megc_leaves_out_depends_on_the_database() -> None:
     [
         ("mer4", {"disgust": 0, "fear": 0, "sadness": 0, "happiness": 1, "surprise": 2, "repression": 3}),
         ("mer4", {"Other": 3, "others": 3, "contempt": 0, "sad": 0, "happy": 1}),
+        ("casme_4", {"disgust": 0, "repression": 1, "surprise": 2, "Tense": 3, "fear": None}),
         (
             "casme2_5",
             {"happiness": 0, "disgust": 1, "repression": 2, "surprise": 3, "others": 4, "fear": None},

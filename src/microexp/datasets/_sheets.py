@@ -107,7 +107,9 @@ def read_table(
     raise _missing_column(path, grids, columns)
 
 
-def read_headerless(file: str | Path, columns: Sequence[str], sheets: Sequence[str] = ()) -> Table:
+def read_headerless(
+    file: str | Path, columns: Sequence[str], sheets: Sequence[str] = (), others: Sequence[str] = ()
+) -> Table:
     """Read the first columns of a sheet that has no header, under the given keys.
 
     Parameters
@@ -118,6 +120,8 @@ def read_headerless(file: str | Path, columns: Sequence[str], sheets: Sequence[s
         Keys of the columns from the left; an empty key skips one.
     sheets : sequence of str
         Names of the sheet, tried in this order. May be left out where the file has one sheet only.
+    others : sequence of str
+        Names of sheets that are not meant: if none of `sheets` is there, the only one besides them is taken.
 
     Raises
     ------
@@ -127,6 +131,9 @@ def read_headerless(file: str | Path, columns: Sequence[str], sheets: Sequence[s
     path = Path(file)
     grids = [grid for grid in _grids(path) if grid.rows]
     named = [grid for name in sheets for grid in grids if same_name(grid.name, name)]
+    left = [grid for grid in grids if not any(same_name(grid.name, name) for name in others)]
+    if not named and others and len(left) == 1:
+        named = left
     if not named and (sheets or len(grids) != 1):
         wanted = f"no sheet '{sheets[0]}'" if sheets else "several sheets and none was named"
         raise DataError(f"{path}: {wanted}; its sheets are {_quoted(grid.name for grid in grids)}")

@@ -134,6 +134,8 @@ class Database(ABC):
         PathMissingError, DataError
             If a file is named that does not exist or is no mapping; see `microexp.datasets.labels`.
         """
+        if not self.label_schemes:
+            raise OptionError(f"{type(self).__name__} has no emotions, so no classes; read() gives its clips")
         name = str(labels) if labels else self.label_schemes[0]
         if name not in self.label_schemes and not is_file_name(name):
             raise OptionError(

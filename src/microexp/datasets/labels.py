@@ -95,6 +95,8 @@ _SCHEMES = (
         },
     ),
     _scheme("emotion7", _each("happiness", "surprise", "disgust", "anger", "fear", "sadness", "contempt")),
+    # Of CASME's eight emotions the four with enough clips; the only scheme that has 'tense'.
+    _scheme("casme_4", _each("disgust", "repression", "surprise", "tense")),
     _scheme("casme2_5", _each("happiness", "disgust", "repression", "surprise", "others")),
     _scheme("casme3_7", _each("others", "happiness", "surprise", "sadness", "disgust", "fear", "anger")),
     # DFME's own numbering, EmotionId 0 to 6.

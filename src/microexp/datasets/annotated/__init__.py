@@ -8,7 +8,7 @@ file and number, and left out, or kept without its apex.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -21,7 +21,8 @@ from microexp.datasets.annotated._copy import Copy
 from microexp.datasets.annotated._frames import PictureFrames, Recording, find_recording
 from microexp.datasets.annotated._rows import FIRST, LAST, Odd, Row, Rules, Verdict, judge
 from microexp.datasets.base import Check, Database, Dataset, fingerprint, relabel
-from microexp.errors import MicroexpError, OptionError, UnknownNameError
+from microexp.datasets.labels import LabelScheme
+from microexp.errors import DataError, MicroexpError, OptionError, PathMissingError, UnknownNameError
 
 __all__ = [
     "FIRST",
@@ -64,6 +65,11 @@ class Reading:
         """Everything odd, in the order of the rows."""
         return [odd for verdict in self.verdicts for odd in verdict.odds]
 
+    def only(self, belongs: Callable[[Row], bool]) -> Reading:
+        """Return the part of it whose rows belong."""
+        kept = [(r, v) for r, v in zip(self.rows, self.verdicts, strict=True) if belongs(r)]
+        return Reading(self.copy, tuple(row for row, _ in kept), tuple(verdict for _, verdict in kept))
+
 
 class AnnotatedDatabase(Database):
     """A database of frames on disk with an annotation.
@@ -91,15 +97,24 @@ class AnnotatedDatabase(Database):
         Published counts.
     known_odd : collection of (subject, name)
         Rows that are odd in the published annotation itself.
+    odd_rows : int
+        How many rows are odd in the published annotation where it is not known which.
     rules : Rules
         What the annotation is known to do.
+    without_emotion : str
+        What a user can do if no clip has an emotion.
+    extra_columns : tuple of str
+        Keys of the clips' metadata that the table of clips has as columns.
     """
 
     variants: ClassVar[Mapping[str, tuple[str, ...]]]
     sheets: ClassVar[tuple[str, ...]] = ()
     releases: ClassVar[tuple[Release, ...]] = ()
     known_odd: ClassVar[Collection[tuple[str, str]]] = ()
-    rules: ClassVar[Rules] = Rules()
+    odd_rows: ClassVar[int] = 0
+    rules: Rules = Rules()
+    without_emotion: ClassVar[str] = "read() gives them without a class"
+    extra_columns: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -123,6 +138,15 @@ class AnnotatedDatabase(Database):
             The user's copy: `Copy.table` reads the sheet, `Copy.frames` tells where a clip's frames are.
         """
 
+    def counted(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows as published counts see them: their ``emotion`` is what is counted."""
+        return rows
+
+    @property
+    def whole_recordings(self) -> bool:
+        """Whether a folder holds a whole recording: any number of expressions, or none."""
+        return False
+
     @property
     def name(self) -> str:
         """Name of the database: that of its module."""
@@ -141,10 +165,26 @@ class AnnotatedDatabase(Database):
             If the annotation cannot be read, or no clip is left.
         """
         scheme = self.scheme(labels)
-        reading = self.read()
+        return self.dataset(self.read(), scheme)
+
+    def dataset(self, reading: Reading, scheme: LabelScheme) -> Dataset:
+        """Return the clips of a reading, or of a part of one, under a label scheme.
+
+        Raises
+        ------
+        DataError
+            If no clip is left.
+        """
         used = [(v.clip, v.print) for v in reading.verdicts if v.clip is not None]
         clips = [clip for clip, _ in used]
+        if not clips:
+            raise DataError(
+                f"{self.name}: none of {len(reading.rows)} rows gives a clip{_first_reason(reading)}"
+            )
+        if not any(clip.emotion for clip in clips):
+            raise DataError(f"{self.name}: none of {len(clips)} clips has an emotion. {self.without_emotion}")
         every = pd.DataFrame([_table_row(clip) for clip in clips], columns=_COLUMNS)
+        every = every.assign(**{key: [clip.metadata[key] for clip in clips] for key in self.extra_columns})
         table = relabel(every.assign(at=range(len(clips))), scheme).astype({"apex": "Int64"})
         kept = table.pop("at").to_list()
         rule = (self.name, scheme.name, repr(sorted(scheme.emotions.items())), self.missing_apex)
@@ -190,20 +230,48 @@ class AnnotatedDatabase(Database):
         except MicroexpError as error:
             return [place, Check("annotation", "a readable file", "not usable", False, (str(error),))]
         files = sorted({row.file.name for row in reading.rows if row.number})
-        found = f"{', '.join(files) or 'a file for each clip'}: {len(reading.rows)} rows"
+        found = f"{', '.join(files) or 'a file or folder for each clip'}: {len(reading.rows)} rows"
         return [
             place,
             Check("annotation", "a readable file", found, ok=True),
-            *check_counts(reading.rows, self.releases),
-            *check_frames(reading.copy, reading.rows, reading.verdicts),
-            *check_odds(reading.odds, self.known_odd),
+            *check_counts(self.counted(reading.rows), self._releases()),
+            *check_frames(reading.copy, reading.rows, reading.verdicts, self.whole_recordings),
+            *check_odds(reading.odds, self.known_odd, self.odd_rows),
         ]
 
+    @property
+    def _variant(self) -> str:
+        return self.variant or next(iter(self.variants))
+
+    def _releases(self) -> list[Release]:
+        """The releases that the variant can be of."""
+        return [release for release in self.releases if self._variant in (release.variants or self.variants)]
+
     def _open(self) -> Copy:
-        variant = self.variant or next(iter(self.variants))
+        variant = self._variant
         if variant not in self.variants:
             raise UnknownNameError(f"variant of {self.name}", variant, self.variants)
+        try:
+            return self._copy(variant)
+        except PathMissingError as error:
+            others = [other for other in self.variants if other != variant and self._has(other)]
+            if not others:
+                raise
+            raise PathMissingError(
+                f"{self.name}: there are no pictures of the variant '{variant}' in {self.root}, but of "
+                f"{' and '.join(others)}. Name the one to use: variant={others[0]} "
+                f"(--data variant={others[0]})"
+            ) from error
+
+    def _copy(self, variant: str) -> Copy:
         return Copy(self.root, self.name, self.variants[variant], self.sheets, self.sheet)
+
+    def _has(self, variant: str) -> bool:
+        try:
+            self._copy(variant)
+        except MicroexpError:
+            return False
+        return True
 
     def _treat_missing_apex(self, verdict: Verdict) -> None:
         clip = verdict.clip
@@ -235,6 +303,12 @@ class AnnotatedDatabase(Database):
             dropped = sum(v.clip is None for v in reading.verdicts) - len(rows)
             remarks.append(f"{self.name}: left out for want of an annotated apex: {dropped}.")
         return remarks
+
+
+def _first_reason(reading: Reading) -> str:
+    """Why the first row is left out; one without a reason of its own has no apex."""
+    left_out = [str(odd) for odd in reading.odds if not odd.kept]
+    return f": {left_out[0]}" if left_out else " with an annotated apex" if reading.rows else ""
 
 
 def _drop_repeated(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> None:

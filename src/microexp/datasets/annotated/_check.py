@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from microexp.datasets.annotated._copy import Copy
@@ -25,7 +25,7 @@ class Release:
     name : str
         As in the name of its file, if it stands there.
     subjects : int
-        Number of people.
+        Number of people; 0 where it is not published.
     emotions : mapping of str to int
         Lower-case emotion to number of clips; empty where it is not published.
     total : int
@@ -53,20 +53,37 @@ class Release:
 
 
 def check_counts(rows: Sequence[Row], releases: Sequence[Release]) -> list[Check]:
-    """Compare the rows with the nearest release, emotion by emotion."""
+    """Compare the rows of each annotation file with the nearest release, emotion by emotion."""
     if not releases:
         return [Check("rows", "any", str(len(rows)), bool(rows))]
+    files = sorted({row.file for row in rows if row.number})
+    if len(files) < 2:
+        return _check_counts(rows, releases)
+    return [
+        replace(check, what=f"{file.stem}: {check.what}")
+        for file in files
+        for check in _check_counts([row for row in rows if row.file == file], releases)
+    ]
+
+
+def _check_counts(rows: Sequence[Row], releases: Sequence[Release]) -> list[Check]:
+    """Compare the rows of one file, or of a file for each clip."""
     counts = Counter(emotion_word(row.emotion) for row in rows)
-    file = rows[0].file.name if rows else ""
+    file = rows[0].file.name if rows and rows[0].number else ""
     named = next((release for release in releases if release.name in file), None)
     like = min(releases, key=lambda release: release.distance(counts))
     if named and like.distance(counts) > _LIKE * like.clips:
         like = named  # it is far from all of them, so its name says more
     checks = [_check_release(file, counts, like, named or like, releases)]
+    if not like.emotions:
+        checks.append(Check("rows", str(like.total), str(len(rows)), len(rows) == like.total))
+        counts.clear()
     for emotion in [*like.emotions, *sorted(counts.keys() - like.emotions.keys())]:
         expected, found = like.emotions.get(emotion, 0), counts.get(emotion, 0)
         checks.append(Check(f"rows: {emotion or 'no emotion'}", str(expected), str(found), expected == found))
     people = len({row.subject for row in rows})
+    if not like.subjects:
+        return checks
     return [*checks, Check("subjects", str(like.subjects), str(people), people == like.subjects)]
 
 
@@ -75,6 +92,7 @@ def _check_release(
 ) -> Check:
     """Say which release the sheet is; a file that is named after another one is a fault."""
     away = like.distance(counts)
+    found = counts if like.emotions else {"rows": sum(counts.values())}
     details = []
     if named is not like:
         details.append(
@@ -82,13 +100,14 @@ def _check_release(
             f"rename it, or get the sheet of {named.name}"
         )
     for other in releases:
-        differs = other is not like and away <= _LIKE * like.clips
-        if differs and (told := _difference(like.emotions, other.emotions)):
+        both = other is not like and other.emotions and like.emotions
+        close = away <= _LIKE * like.clips
+        if both and close and (told := _difference(like.emotions, other.emotions)):
             details.append(f"the release {other.name} has {told}")
     return Check(
-        "release of the sheet",
+        "release of the sheet" if file else "release",
         " or ".join(release.name for release in releases),
-        like.name + (f", with {_difference(like.emotions, counts)}" if away else ""),
+        like.name + (f", with {_difference(like.emotions or {'rows': like.total}, found)}" if away else ""),
         not away and named is like,
         tuple(details),
     )
@@ -104,19 +123,24 @@ def _difference(usual: Mapping[str, int], counts: Mapping[str, int]) -> str:
     )
 
 
-def check_frames(copy: Copy, rows: Sequence[Row], verdicts: Sequence[Verdict]) -> list[Check]:
-    """Say which clips lack frames and why, and which folders no row speaks of."""
+def check_frames(
+    copy: Copy, rows: Sequence[Row], verdicts: Sequence[Verdict], recordings: bool = False
+) -> list[Check]:
+    """Say which clips lack frames and why, and which folders no row speaks of: recordings may be such."""
     lacking = [(row, verdict) for row, verdict in zip(rows, verdicts, strict=True) if verdict.missing]
     whole = len(rows) - len(lacking)
-    absent = _absent_folders(copy, [row for row, _ in lacking if not copy.holds(row.frames)])
+    taken = {place for row in rows for place in (row.frames, *row.frames.parents)}
+    absent = _absent_folders(copy, [row for row, _ in lacking if not copy.holds(row.frames)], taken)
     odds = [odd for row, verdict in lacking if copy.holds(row.frames) for odd in verdict.odds]
     partly = [str(odd) for odd in odds if odd.about == "frames"]
-    details = [*_half_a_copy(copy, rows, lacking), *absent, *partly]
+    details = [*_half_a_copy(copy, rows, lacking, taken), *absent, *partly]
     used = {row.frames for row in rows}
     spare = [str(place) for place in copy.clip_folders() if place not in used]
     checks = [
         Check("clips with all frames", str(len(rows)), str(whole), not lacking, tuple(details)),
-        Check("folders without a row", "0", str(len(spare)), not spare, tuple(spare)),
+        Check("recordings without expression", "any", str(len(spare)), True, tuple(spare))
+        if recordings
+        else Check("folders without a row", "0", str(len(spare)), not spare, tuple(spare)),
     ]
     if copy.unreadable:
         told = tuple(copy.unreadable)
@@ -124,12 +148,12 @@ def check_frames(copy: Copy, rows: Sequence[Row], verdicts: Sequence[Verdict]) -
     return checks
 
 
-def _absent_folders(copy: Copy, rows: Sequence[Row]) -> list[str]:
+def _absent_folders(copy: Copy, rows: Sequence[Row], taken: Collection[Path]) -> list[str]:
     """One line for each folder that is not there, though many clips may lie in it."""
     clips: dict[Path, list[Row]] = {}
     names: dict[Path, str | None] = {}
     for row in rows:
-        place, other = copy.renamed(row.frames)
+        place, other = copy.renamed(row.frames, taken)
         clips.setdefault(place, []).append(row)
         names[place] = other
     return [
@@ -139,9 +163,11 @@ def _absent_folders(copy: Copy, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _half_a_copy(copy: Copy, rows: Sequence[Row], lacking: Sequence[tuple[Row, Verdict]]) -> list[str]:
+def _half_a_copy(
+    copy: Copy, rows: Sequence[Row], lacking: Sequence[tuple[Row, Verdict]], taken: Collection[Path]
+) -> list[str]:
     """Say that the copying itself seems to have stopped, where a good part lacks frames by no new name."""
-    lost = [row for row, _ in lacking if copy.holds(row.frames) or copy.renamed(row.frames)[1] is None]
+    lost = [row for row, _ in lacking if copy.holds(row.frames) or not copy.renamed(row.frames, taken)[1]]
     if not rows or len(lost) < max(2, _HALF * len(rows)):
         return []
     people, keys = {row.subject for row in rows}, {row.key for row in lost}
@@ -153,15 +179,19 @@ def _half_a_copy(copy: Copy, rows: Sequence[Row], lacking: Sequence[tuple[Row, V
     ]
 
 
-def check_odds(odds: Sequence[Odd], known: Collection[tuple[str, str]]) -> list[Check]:
-    """Say which rows are odd; those that are so in the published sheet are no fault."""
+def check_odds(odds: Sequence[Odd], known: Collection[tuple[str, str]], count: int = 0) -> list[Check]:
+    """Say which rows are odd; those that are so in the published sheet are no fault.
+
+    `known` names them; `count` says how many there are besides, where it is not known which.
+    """
     sheet = [odd for odd in odds if odd.about == "sheet"]
     frames = [odd for odd in odds if odd.about == "frames" and odd.kept]
     coding = [odd for odd in odds if odd.about == "coding"]
-    new = [odd for odd in sheet if odd.row.key not in known]
-    published = f"{len(sheet) - len(new)} as published"
+    new = [odd for odd in sheet if not odd.foreseen and odd.row.key not in known]
+    published = f"up to {count} rows" if count else f"{len(sheet) - len(new)} as published"
     told = tuple(str(odd) + (" (as published)" if odd not in new else "") for odd in sheet)
-    checks = [Check("odd rows", published, f"{len(sheet)}", not new, told)]
+    fits = len({odd.row.key for odd in new}) <= count
+    checks = [Check("odd rows", published, f"{len(sheet)}", fits, told)]
     if frames:
         checks.append(Check("frames matched with a remark", "any", str(len(frames)), True, _told(frames)))
     if coding:

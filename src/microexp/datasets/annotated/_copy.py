@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -99,12 +99,24 @@ class Copy:
                 places = [place / name for place, name in named if name in self.names(place)]
         return places
 
-    def renamed(self, missing: Path) -> tuple[Path, str | None]:
-        """Return the first folder on the way to a missing one that is not there, and its likely new name."""
+    def fields(self, place: Path) -> dict[str, str]:
+        """Return what stands in braces in the pattern, of a folder that `clip_folders` gave."""
+        names = place.relative_to(self.home).parts
+        found: dict[str, str] = {}
+        for part, name in zip(self.pattern.split("/"), names, strict=True):
+            if match := re.fullmatch(_as_regex(part), name, re.IGNORECASE):
+                found.update(zip(re.findall(r"\{(\w+)\}", part), match.groups(), strict=True))
+        return found
+
+    def renamed(self, missing: Path, taken: Collection[Path] = ()) -> tuple[Path, str | None]:
+        """Return the first folder on the way to a missing one that is not there, and its likely new name.
+
+        What is `taken` has its right name.
+        """
         place = self.home
         for part in missing.relative_to(self.home).parts:
             if part not in self.names(place):
-                return place / part, _alike(part, self.names(place))
+                return place / part, _alike(part, [n for n in self.names(place) if place / n not in taken])
             place = place / part
         return missing, None
 
@@ -113,22 +125,20 @@ class Copy:
     @cached_property
     def sheet(self) -> Path:
         """The annotation file: the one that the user named, else the one that `find` finds."""
-        return self.find(self._sheets) if self._named is None else self._named_sheet(Path(self._named))
+        return self.find(self._sheets) if self._named is None else self.named(self._named)
 
-    def find(self, patterns: Sequence[str]) -> Path:
-        """Return the sheet that is the only match of the first pattern that has any.
+    def find_any(self, patterns: Sequence[str]) -> Path | None:
+        """Return the sheet that is the only match of the first pattern that has any; None if none has.
 
-        It is looked for in the database's folder and the folders in it, then in the root and those in it.
+        It is looked for in the database's folder, the folders in it and those on the way to the frames, then
+        in the root and the folders in it.
 
         Raises
         ------
-        PathMissingError
-            If there is none.
         DataError
             If there are several.
         """
-        near = [self.home, *self._below(self.home)]
-        for places in (near, [self.root, *self._below(self.root)]):
+        for places in (self._near(), [self.root, *self._below(self.root)]):
             for pattern in patterns:
                 found = _distinct(
                     place / name
@@ -143,7 +153,21 @@ class Copy:
                     )
                 if found:
                     return found[0]
-        others = [name for place in near for name in self.names(place) if _is_sheet(name)]
+        return None
+
+    def find(self, patterns: Sequence[str]) -> Path:
+        """Return the sheet that `find_any` finds.
+
+        Raises
+        ------
+        PathMissingError
+            If there is none.
+        DataError
+            If there are several.
+        """
+        if found := self.find_any(patterns):
+            return found
+        others = [name for place in self._near() for name in self.names(place) if _is_sheet(name)]
         which = f"There is {', '.join(others[:5])}: if that is it" if others else "If it lies elsewhere"
         raise PathMissingError(
             f"{self.database}: no annotation in {self.home} or the folders in it; looked for "
@@ -162,18 +186,28 @@ class Copy:
         return read_table(file or self.sheet, columns, optional, sheets)
 
     def headerless_table(
-        self, columns: Sequence[str], sheets: Sequence[str] = (), file: Path | None = None
+        self,
+        columns: Sequence[str],
+        sheets: Sequence[str] = (),
+        file: Path | None = None,
+        others: Sequence[str] = (),
     ) -> Table:
         """Read a sheet without a header; see `_sheets.read_headerless`."""
-        return read_headerless(file or self.sheet, columns, sheets)
+        return read_headerless(file or self.sheet, columns, sheets, others)
 
     def holds(self, place: Path) -> bool:
         """Tell whether a file or folder is there, of which the folder above may not be readable."""
         return place.name in self.names(place.parent)
 
-    def _named_sheet(self, name: Path) -> Path:
-        """The file as named, seen from here or from the copy."""
-        for place in (name, self.root / name, self.home / name):
+    def named(self, name: str | Path) -> Path:
+        """Return a file that the user named, seen from here or from the copy.
+
+        Raises
+        ------
+        PathMissingError
+            If it is neither here nor there.
+        """
+        for place in (Path(name), self.root / name, self.home / name):
             if place.exists():
                 return place
         raise PathMissingError(
@@ -204,6 +238,14 @@ class Copy:
         """The name as it is spelled there, if it is there in another case."""
         same = self._listing(folder).get(name.lower(), [])
         return name if name in same or len(same) != 1 else same[0]
+
+    def _near(self) -> list[Path]:
+        """The folders in which an annotation most likely lies."""
+        place, near = self.home, [self.home, *self._below(self.home)]
+        for name in _fixed(self.pattern):
+            place = place / self._as_on_disk(place, name)
+            near.append(place)
+        return _distinct(near)
 
     def _below(self, folder: Path) -> Iterator[Path]:
         for name in self.names(folder):
@@ -284,7 +326,7 @@ def _fixed(pattern: str) -> list[str]:
 
 def _as_regex(part: str) -> str:
     return "".join(
-        ".+" if piece.startswith("{") else re.escape(piece) for piece in re.split(r"(\{\w+\})", part)
+        "(.+)" if piece.startswith("{") else re.escape(piece) for piece in re.split(r"(\{\w+\})", part)
     )
 
 
@@ -292,6 +334,8 @@ def _alike(name: str, others: Sequence[str]) -> str | None:
     """The one name that differs from another in its letters or padding only, or the nearest spelling."""
     digits = [int(d) for d in re.findall(r"\d+", name)]
     same = [o for o in others if digits and [int(d) for d in re.findall(r"\d+", o)] == digits]
+    if len(same) > 1:  # spNO.2_a_04 is spNO.2_a_4, and spNO.2_b_4 is not
+        same = [o for o in same if re.sub(r"\d+", "", o).lower() == re.sub(r"\d+", "", name).lower()]
     if len(same) == 1:
         return same[0]
     if digits:  # EP02_01f is no misspelling of EP02_03f

@@ -30,7 +30,7 @@ class Row:
     frames : Path
         Folder of numbered pictures, or a video file. It need not exist.
     fps : float
-        Frames per second.
+        Frames per second; 0 for a video's own.
     onset, apex, offset : str
         Frame numbers as written (``"46"``, ``"/"``, ``""``), or `FIRST` or `LAST`.
     emotion, action_units : str
@@ -39,6 +39,8 @@ class Row:
         Number that the annotation gives to the first frame of a video.
     remarks : tuple of str
         What is odd about the row and only the loader of its database can tell.
+    absent : str
+        What the annotation itself says of frames that it lacks: then they are not missing from the copy.
     extra : mapping
         Whatever else the clip's metadata should hold.
     """
@@ -56,6 +58,7 @@ class Row:
     action_units: str = ""
     first_number: int = 0
     remarks: tuple[str, ...] = ()
+    absent: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -78,6 +81,8 @@ class Odd:
         In words.
     kept : bool
         Whether the clip is used.
+    foreseen : bool
+        Whether a rule of the database says what to do about it: then it is no fault of the copy.
     """
 
     row: Row
@@ -85,6 +90,7 @@ class Odd:
     problem: str
     done: str
     kept: bool = True
+    foreseen: bool = False
 
     def __str__(self) -> str:
         where = f"{self.row.file.name} row {self.row.number}" if self.row.number else self.row.file.name
@@ -101,6 +107,8 @@ class Rules:
         False where the database annotates no apex: then a missing one is not odd.
     zero_offset_is_apex : bool
         An offset of 0 stands for "not seen": the apex is taken as the offset.
+    zero_onset_is_unseen : bool
+        An onset of 0 stands for "not seen": the row is left out.
     dropped_frames : bool
         The camera dropped frames: gaps between onset and offset are reported and the clip is kept.
     trimmed : bool
@@ -113,6 +121,7 @@ class Rules:
 
     has_apex: bool = True
     zero_offset_is_apex: bool = False
+    zero_onset_is_unseen: bool = False
     dropped_frames: bool = False
     trimmed: bool = False
     margin: int | None = None
@@ -158,11 +167,16 @@ def judge(row: Row, database: str, rules: Rules, find: Callable[[Row], Recording
     try:
         recording = find(row)
     except MicroexpError as error:
+        if row.absent and isinstance(error, PathMissingError):
+            verdict.odds.append(Odd(row, "sheet", row.absent, "left out", kept=False, foreseen=True))
+            return verdict
         verdict.missing = True
         problem = "its frames are missing" if isinstance(error, PathMissingError) else "its frames"
         verdict.odds.append(Odd(row, "frames", f"{problem}: {error}", "left out", kept=False))
         _span(row, rules, None, verdict)  # what is wrong in the row is said as well
         return verdict
+    if recording.video is not None and recording.video.damage is not None:
+        verdict.odds.append(Odd(row, "frames", f"the video is {recording.video.damage}", "kept"))
     span = _span(row, rules, recording, verdict)
     if span is not None and (span := _present(row, rules, recording, span, verdict)) is not None:
         verdict.clip = _clip(row, database, rules, recording, span, verdict)
@@ -182,17 +196,22 @@ class _Span:
 def _span(row: Row, rules: Rules, recording: Recording | None, verdict: Verdict) -> _Span | None:
     """Read onset, apex and offset; None if onset or offset cannot be used."""
 
-    def odd(problem: str, done: str, kept: bool = True) -> None:
-        verdict.odds.append(Odd(row, "sheet", problem, done, kept))
+    def odd(problem: str, done: str, kept: bool = True, foreseen: bool = False) -> None:
+        verdict.odds.append(Odd(row, "sheet", problem, done, kept, foreseen))
 
     for remark in row.remarks:
         odd(remark, "kept as it is")
     onset, apex, offset = (_number(text, recording) for text in (row.onset, row.apex, row.offset))
     if rules.zero_offset_is_apex and offset == 0 and apex is not None:
         offset = apex
-        odd("the offset is 0", f"the apex {apex} is taken as the offset")
+        odd("the offset is 0", f"the apex {apex} is taken as the offset", foreseen=True)
+    if rules.zero_onset_is_unseen and onset == 0:
+        odd("the onset is 0: it was not seen", "left out", kept=False, foreseen=True)
+        return None
     if rules.trimmed and recording is not None and onset is not None and (offset is None or offset < onset):
-        problem = f"the offset '{row.offset}' makes no sense" if row.offset else "it has no offset"
+        problem = f"the offset '{row.offset}' is no frame number" if row.offset else "it has no offset"
+        if offset is not None:
+            problem = f"the offset {offset} comes before the onset {onset}"
         offset = _number_of_last(recording, onset)
         odd(problem, f"the last file ({recording.numbers[-1]}) is taken")
     for name, value, text in (("onset", onset, row.onset), ("offset", offset, row.offset)):
@@ -283,7 +302,7 @@ def _clip(row: Row, database: str, rules: Rules, recording: Recording, span: _Sp
     verdict.print += recording.print_of(start, stop)
     return Clip(
         recording.frames(start, stop),
-        row.fps,
+        round(recording.video.fps, 6) if recording.video is not None and not row.fps else row.fps,
         onset=_index(recording, span.onset + span.shift) - start,
         apex=None if span.apex is None else _index(recording, span.apex + span.shift) - start,
         offset=_index(recording, span.offset + span.shift) - start,

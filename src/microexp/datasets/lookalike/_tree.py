@@ -24,12 +24,12 @@ Cell = str | int | float | None
 class Pictures:
     """Files of a clip in one variant: paths below the root, and how many frames a loader should give.
 
-    `apex` is None where the annotation has none that can be used.
+    `apex` is None where the annotation has none that can be used; all three are in a video.
     """
 
-    onset: str
+    onset: str | None
     apex: str | None
-    offset: str
+    offset: str | None
     frames: int
 
 
@@ -40,7 +40,7 @@ class Expected:
     Attributes
     ----------
     subject, name, emotion : str
-        As the loader should give them.
+        As the loader should give them; `emotion` is None where the database has none.
     action_units : tuple of str
         Codes without intensity, as ``"L12"``.
     onset, apex, offset : int
@@ -53,7 +53,7 @@ class Expected:
 
     subject: str
     name: str
-    emotion: str
+    emotion: str | None
     action_units: tuple[str, ...]
     onset: int
     apex: int | None
@@ -99,6 +99,15 @@ class Tree:
         self._clips: list[Expected] = []
         self._left_out: list[str] = []
 
+    def inside(self, folder: str) -> Tree:
+        """Return the tree of a folder in this one, with a list of clips of its own."""
+        return Tree(self.root / folder, lambda what, done, total: self._tell(folder, done, total))
+
+    @property
+    def clips(self) -> tuple[Expected, ...]:
+        """What a loader should find, as noted so far."""
+        return tuple(self._clips)
+
     def each(self, plan: Sequence[Any]) -> Iterator[Any]:
         """Go through what is planned and tell how far the work is."""
         for done, planned in enumerate(plan):
@@ -143,6 +152,47 @@ class Tree:
             written[number] = f"{folder}/{file}"
         return written
 
+    def video(self, file: str, clip: Clip, fps: int) -> None:
+        """Write the frames of a clip as a video of which each packet is a picture."""
+        import av
+
+        with av.open(str(self._file(file)), "w", options={"fflags": "+bitexact"}) as container:
+            stream = container.add_stream("mjpeg", rate=fps)
+            stream.height, stream.width = clip.size
+            stream.pix_fmt = "yuvj444p"
+            for picture in clip.frames:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+
+    def recording(
+        self, folder: str, name: str, shown: Sequence[tuple[Clip, int]], skip: Iterable[int] = ()
+    ) -> dict[int, str]:
+        """Write a recording of several expressions, a few frames before, between and after them as well.
+
+        Parameters
+        ----------
+        folder, name
+            As for `frames`.
+        shown : sequence of (Clip, int)
+            Expressions in the order of time, each with the number of its onset frame.
+        skip : iterable of int
+            Frames that the camera dropped.
+
+        Returns
+        -------
+        dict of int to str
+            As of `frames`.
+        """
+        dropped, written = set(skip), {}
+        begin = max(shown[0][1] - 3, 1)
+        for clip, onset in shown:
+            end = onset + (clip.offset or 0) - clip.onset + 3
+            numbers = [number for number in range(begin, end) if number not in dropped]
+            written.update(self.frames(folder, name, clip, onset, numbers))
+            begin = end
+        return written
+
     def xlsx(
         self, file: str, sheets: Mapping[str, Sequence[Sequence[Cell]]], merge: Sequence[str] = ()
     ) -> None:
@@ -173,9 +223,9 @@ class Tree:
                     records.append(struct.pack("<HH", 0x0004, len(body)) + body)
         self._file(file).write_bytes(b"".join(records) + struct.pack("<HH", 0x000A, 0))
 
-    def text(self, file: str, content: str) -> None:
+    def text(self, file: str, content: str, encoding: str = "utf-8") -> None:
         """Write a text file."""
-        self._file(file).write_text(content, encoding="utf-8")
+        self._file(file).write_text(content, encoding)
 
     def expect(self, clip: Expected) -> None:
         """Note a clip that a loader should find."""
