@@ -21,7 +21,7 @@ from joblib import cpu_count, delayed
 from sklearn.base import clone
 
 from microexp.datasets.base import Dataset, fingerprint
-from microexp.errors import OptionError, WeightsError
+from microexp.errors import DataError, OptionError, WeightsError
 from microexp.evaluate.evaluation import LAST_EPOCH, LEAK_MARK, Evaluation
 from microexp.evaluate.folds import Fold, inner_split, loso_folds
 from microexp.evaluate.metrics import scores
@@ -264,6 +264,7 @@ def check_protocol(
     if dataset.clips is None and recognizer.feature_ndim != dataset.inputs.ndim:  # type: ignore[union-attr]
         raise OptionError(f"{name} needs the frames of the clips, but this database holds flow images only")
     recognizer.check_parameters()
+    _check_apexes(recognizer, dataset)
     folds = loso_folds(dataset.groups)
     if selection == "inner-subjects":
         for fold in folds:
@@ -277,6 +278,17 @@ def check_protocol(
             LeakageWarning,
             stacklevel=3,
         )
+
+
+def _check_apexes(recognizer: Recognizer, dataset: Dataset) -> None:
+    """Describe one clip without an apex, if there is one: who needs it fails here, not hours later."""
+    lacking = [clip for clip in dataset.clips or () if clip.apex is None]
+    if not lacking:
+        return
+    try:
+        recognizer.features(lacking[:1])
+    except DataError as error:
+        raise DataError(f"{len(lacking)} of {len(dataset)} clips have no apex: {error}") from error
 
 
 def _check_weights(recognizer: Any, folder: Path, folds: Sequence[Fold], n_classes: int) -> None:

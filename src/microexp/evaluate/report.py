@@ -18,6 +18,7 @@ from microexp.clip import Clip
 from microexp.evaluate.evaluation import ALL, LEAK_MARK, Evaluation
 from microexp.evaluate.metrics import METRICS
 from microexp.evaluate.store import write_atomically
+from microexp.motion.apex import ApexSpotter
 from microexp.motion.farneback import Farneback
 from microexp.motion.flow_image import colour_flow
 
@@ -142,7 +143,8 @@ def _svg(figure: Any) -> str:
 def _sample(evaluations: Sequence[Evaluation], row: int) -> dict[str, Any]:
     """Show one clip: moving, its onset, apex, their difference and flow, and what each method said."""
     dataset = evaluations[0].dataset
-    clip, classes = dataset.inputs[row], dataset.classes
+    (clip,) = ApexSpotter().transform([dataset.inputs[row]])  # spots it only where it is not annotated
+    classes = dataset.classes
     onset, apex = clip.key_frame("onset"), clip.key_frame("apex")
     difference = np.clip(128 + DIFFERENCE_GAIN * (apex.astype(np.int16) - onset), 0, 255).astype(np.uint8)
     flow = Farneback().flow(onset, apex)

@@ -115,7 +115,8 @@ class ApexSpotter(Stateless):
 
     def _with_apex(self, clip: Clip) -> Clip:
         if clip.apex is not None and not self.overwrite:
-            source = clip.metadata.get("apex_source", ANNOTATED)
+            given = MIDDLE if clip.metadata.get("apex_assumed") else ANNOTATED
+            source = clip.metadata.get("apex_source", given)
             return clip.replace(metadata={**clip.metadata, "apex_source": source})
         frames, strain = self.curve(clip)
         apex = _peak(frames, strain)
