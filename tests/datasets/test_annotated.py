@@ -358,3 +358,43 @@ def test_a_picture_of_another_size_is_named_when_it_is_read(tmp_path: Path) -> N
     with pytest.raises(MicroexpError, match=r"img50\.png is 9x9, but img46\.png is 5x4"):
         clip.key_frame("apex")
     assert clip.frames.fingerprint([0]) != clip.frames.fingerprint([4])
+
+
+@pytest.mark.parametrize(
+    ("row", "clip", "told"),
+    [
+        ("1,a,3,5,9,x,", (2, 4, 8), ""),
+        ("1,a,103,105,112,x,", (0, 2, 9), "the onset is taken as the first file"),
+        ("1,a,103,105,120,x,", (0, 2, 10), "and the offset as the last, 7 frames earlier"),
+        ("1,a,103,105,,x,", (0, 2, 10), "it has no offset; the last file (11) is taken"),
+        ("1,a,3,5,2,x,", (2, 4, 10), "the offset 2 comes before the onset 3; the last file (11) is taken"),
+        ("1,a,103,115,120,x,", None, "18 of its 18 frames are missing"),
+        ("1,a,3,5,12,x,", None, "1 of its 10 frames are missing (12)"),
+    ],
+)
+def test_a_trimmed_clip_counts_from_one_whatever_the_row_says(
+    tmp_path: Path, row: str, clip: tuple[int, int, int] | None, told: str
+) -> None:
+    reading = with_rules(trimmed=True)(toy(tmp_path, row, numbers=range(1, 12))).read()
+    assert [(c.onset, c.apex, c.offset) for c in reading.clips] == ([clip] if clip else [])
+    assert told in "\n".join(map(str, reading.odds))
+    assert bool(reading.odds) == bool(told)
+
+
+def test_a_picture_that_stands_alone_is_a_clip_of_one_frame(tmp_path: Path) -> None:
+    place = folder(tmp_path / "a", [7, 8], "S01-{:03d}.png")
+    recording = find_recording(place / "S01-008.png")
+    assert (recording.numbers, len(recording.frames(0, 1))) == ((8,), 1)
+    assert recording.frames(0, 1)[0][0, 0, 0] == 8
+    with pytest.raises(PathMissingError, match=r"S01-009\.png does not exist"):
+        find_recording(place / "S01-009.png")
+
+
+def test_rows_that_are_odd_as_published_may_be_known_by_their_number_alone(tmp_path: Path) -> None:
+    root = toy(tmp_path, "1,a,46,/,56,x,", "1,b,46,/,56,x,", "1,c,46,50,56,x,")
+    for name in "bc":
+        folder(root / f"frames/s1/{name}", range(46, 57))
+    for count, ok in ((1, False), (2, True)):
+        database = type("Known", (Toy,), {"odd_rows": count, "__module__": __name__})(root)
+        check = next(check for check in database.check() if check.what == "odd rows")
+        assert (check.ok, check.expected) == (ok, f"up to {count} rows")

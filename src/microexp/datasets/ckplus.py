@@ -62,7 +62,7 @@ _COUNTS = {
 }
 _ANNOTATION = ("Emotion", "FACS")
 _GRADES = ("", "A", "B", "C", "D", "E")
-_PERSON = re.compile(r"S\d{3}")
+_PERSON = re.compile(r"S\d{3}", re.IGNORECASE)
 _PICTURE = re.compile(r"^[^.].*_(\d+)\.\w+$")
 _APEX = re.compile(r"_(\d+)_(?:emotion|facs)\.txt$", re.IGNORECASE)
 
@@ -113,7 +113,12 @@ def _sequences(copy: Copy) -> list[tuple[str, str]]:
     tops = [copy.path(folder) for folder in ("cohn-kanade-images", *_ANNOTATION)]
     people = [(top, subject) for top in tops for subject in copy.names(top) if _PERSON.fullmatch(subject)]
     return sorted(
-        {(who, name) for top, who in people for name in copy.names(top / who) if (top / who / name).is_dir()}
+        {
+            (who.upper(), name)
+            for top, who in people
+            for name in copy.names(top / who)
+            if (top / who / name).is_dir()
+        }
     )
 
 

@@ -190,8 +190,9 @@ def check_odds(odds: Sequence[Odd], known: Collection[tuple[str, str]], count: i
     new = [odd for odd in sheet if not odd.foreseen and odd.row.key not in known]
     published = f"up to {count} rows" if count else f"{len(sheet) - len(new)} as published"
     told = tuple(str(odd) + (" (as published)" if odd not in new else "") for odd in sheet)
-    fits = len({odd.row.key for odd in new}) <= count
-    checks = [Check("odd rows", published, f"{len(sheet)}", fits, told)]
+    odd_rows = len({odd.row.key for odd in new})
+    found = f"{odd_rows} rows" if count else f"{len(sheet)}"
+    checks = [Check("odd rows", published, found, odd_rows <= count, told)]
     if frames:
         checks.append(Check("frames matched with a remark", "any", str(len(frames)), True, _told(frames)))
     if coding:
