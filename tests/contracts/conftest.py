@@ -1,4 +1,4 @@
-"""Contracts are about what methods compute: flow is not taken from the cache here."""
+"""Contracts are about what methods compute: flow and alignment are not taken from the cache here."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     def make_it(kind: str, key: object, make: Callable[[], Arrays]) -> Arrays:
         return make()
 
-    for module in ("base", "apex"):
-        monkeypatch.setattr(f"microexp.motion.{module}.cached", make_it)
+    for module in ("motion.base", "motion.apex", "faces.aligner"):
+        monkeypatch.setattr(f"microexp.{module}.cached", make_it)

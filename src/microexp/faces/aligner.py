@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from microexp.cache import cached, identity_of, source_hash
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError, UnknownNameError
 from microexp.faces.alignment import AlignedFrames, Alignment, pose_of, smoothed, to_matrix
@@ -146,6 +148,23 @@ class FaceAligner(Stateless):
         return Aligned(aligned, np.array(kept, np.int64), left_out)
 
     def _alignment(self, clip: Clip, detector: FaceDetector) -> Alignment:
+        """How the clip is aligned, from the cache where the same frames were looked at before."""
+        key = self._key(clip, detector)
+        arrays = cached("aligned", key, lambda: _to_arrays(self._measured(clip, detector)))
+        return _from_arrays(self.size, arrays)
+
+    def _key(self, clip: Clip, detector: FaceDetector) -> object:
+        """Everything that an alignment depends on; None where the frames cannot be named for good."""
+        one = self.mode == "onset" and self.missing != "hold"  # no other frame is looked at
+        parts = (
+            clip.frames.fingerprint([clip.onset] if one else None),
+            identity_of(self),
+            identity_of(detector),
+        )
+        settings = (clip.onset, clip.fps, source_hash("microexp.faces"), torch.__version__)
+        return None if None in parts else ("aligned", *parts, *settings)
+
+    def _measured(self, clip: Clip, detector: FaceDetector) -> Alignment:
         looks = _Looks(clip, detector, hold=self.missing == "hold")
         once = self.mode == "onset"
         found = [looks.nearest_to(clip.onset)] if once else looks.all(self._step(clip))
@@ -202,6 +221,29 @@ class FaceAligner(Stateless):
             raise OptionError(f"aligner: rate must be more than 0 detections a second, got {self.rate}")
         if not 0 <= self.smoothing < np.inf:
             raise OptionError(f"aligner: smoothing must be 0 s or more, got {self.smoothing}")
+
+
+def _to_arrays(alignment: Alignment) -> dict[str, np.ndarray]:
+    return {
+        "frames": alignment.frames,
+        "poses": alignment.poses,
+        "landmarks": alignment.landmarks,
+        "looked_at": np.array(alignment.looked_at),
+        "missing": np.array(alignment.missing, np.int64),
+        "several": np.array(alignment.several, np.int64),
+    }
+
+
+def _from_arrays(size: int, arrays: Mapping[str, np.ndarray]) -> Alignment:
+    return Alignment(
+        size,
+        arrays["frames"],
+        arrays["poses"],
+        arrays["landmarks"],
+        int(arrays["looked_at"]),
+        tuple(arrays["missing"].tolist()),
+        tuple(arrays["several"].tolist()),
+    )
 
 
 class NoFaceError(DataError):
