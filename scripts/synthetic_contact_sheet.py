@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from microexp.datasets.synthetic import Synthetic
 from microexp.datasets.synthetic._action_units import ACTION_UNITS
 from microexp.datasets.synthetic._scene import Scene
+from microexp.motion.flow_image import colour_flow
 
 SIZE, LABEL, GAP = 256, 22, 4
 BACKGROUND, INK = (250, 250, 250), (20, 20, 20)
@@ -100,15 +100,6 @@ def unit_tiles(subject: int) -> list[Tile]:
 def grey(difference: np.ndarray) -> np.ndarray:
     """Six times a signed difference around middle grey."""
     return np.clip(128 + 6 * difference, 0, 255).astype(np.uint8)
-
-
-def colour_flow(flow: np.ndarray) -> np.ndarray:
-    """Colour-code a flow: hue is direction, strength is saturation."""
-    length = np.sqrt((flow**2).sum(-1))
-    hue = (np.degrees(np.arctan2(flow[..., 1], flow[..., 0])) % 360) / 2
-    saturation = np.clip(255 * length / max(float(length.max()), 1e-6), 0, 255)
-    hsv = np.stack([hue, saturation, np.full_like(hue, 255)], -1).astype(np.uint8)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
 def sheet(tiles: list[Tile], columns: int) -> Image.Image:

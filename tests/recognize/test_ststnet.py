@@ -176,5 +176,5 @@ def test_an_interrupted_fit_keeps_the_network_of_that_moment(monkeypatch: pytest
 
 def test_images_of_another_size_are_refused() -> None:
     X, y = planted_images(9, size=32)
-    with pytest.raises(DataError, match="28x28"):
+    with pytest.raises(DataError, match="28, 28"):
         STSTNet(epochs=1).fit(X, y)

@@ -11,7 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -147,11 +147,13 @@ def run_config(
     """
     aside = {"random_state", "verbose"}  # the seed has a place of its own, a progress bar changes nothing
     params = {k: v for k, v in recognizer.get_params(deep=False).items() if k not in aside}
+    recipe = getattr(recognizer, "recipe", None)  # what parameters left at None come to
     return {
         "protocol": "leave-one-subject-out",
         "method": type(recognizer).__module__.rsplit(".", 1)[-1],
         "class": class_path(recognizer),
         "params": params,
+        "recipe": None if recipe is None else asdict(recipe()),
         "selection": selection,
         "weights": None if weights is None else _weights_fingerprint(Path(weights), dataset.groups),
         "databases": sorted(set(dataset.table["database"])),

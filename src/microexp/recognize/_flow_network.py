@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,15 +23,15 @@ CHANNELS = ("u", "v", "strain")
 class FlowNetwork(TorchRecognizer):
     """A network on flow images of u, v and optical strain.
 
-    Subclasses give `build`, the channels they take and their range, and have these constructor arguments.
+    Subclasses give `build`, the recipe that was published, the channels they take and their range.
 
     Parameters
     ----------
-    epochs, batch_size : int
-        Passes over the training clips, clips a step.
-    lr, weight_decay : float
+    epochs, batch_size : int or None
+        Passes over the training clips, clips a step; None for the published number, as for all that follow.
+    lr, weight_decay : float or None
         Of the optimiser.
-    order : {"shuffle", "by-class", "balanced"}
+    order : {"shuffle", "by-class", "balanced"} or None
         See `microexp.train.Recipe`.
     class_weight : "balanced" or None
         See `microexp.train.Recipe`.
@@ -46,33 +47,43 @@ class FlowNetwork(TorchRecognizer):
     """
 
     feature_ndim = 4
+    published: ClassVar[Recipe]
     channels: ClassVar[tuple[str, ...]] = CHANNELS
     scale: ClassVar[float] = 1.0  # what the range [0, 1] of a flow image is multiplied by
     size: ClassVar[int | None] = 28  # side of the pictures; None where the network takes any
-    optimizer: ClassVar[str] = "adam"
 
-    epochs: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    order: str
-    class_weight: str | None
-    motion: TransformerMixin | None
+    def __init__(
+        self,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        order: str | None = None,
+        class_weight: str | None = None,
+        motion: TransformerMixin | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.order = order
+        self.class_weight = class_weight
+        self.motion = motion
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         motion = self.motion or FlowImage(size=self.size or 28)
         return motion.fit_transform(clips)
 
     def recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            optimizer=self.optimizer,
-            order=self.order,  # type: ignore[arg-type]
-            class_weight=self.class_weight,
-        )
+        names = ("epochs", "batch_size", "lr", "weight_decay", "order", "class_weight")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return replace(self.published, **given)
 
     def stage(self, features: np.ndarray) -> Tensor:
         """Return the channels in the network's order and range."""

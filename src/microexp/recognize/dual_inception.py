@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from sklearn.base import TransformerMixin
 from torch import Tensor, nn
 
 from microexp.recognize._flow_network import FlowNetwork
+from microexp.train import Recipe
 
 CARD = {
     "class": "DualInception",
@@ -100,30 +100,7 @@ class DualInception(FlowNetwork):
     """Dual-Inception; parameters as `FlowNetwork`."""
 
     channels = ("u", "v")
-
-    def __init__(
-        self,
-        epochs: int = 40,
-        batch_size: int = 3,
-        lr: float = 1e-4,
-        weight_decay: float = 0.0,
-        order: str = "shuffle",
-        class_weight: str | None = None,
-        motion: TransformerMixin | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-    ) -> None:
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.order = order
-        self.class_weight = class_weight
-        self.motion = motion
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
+    published = Recipe(epochs=40, batch_size=3, lr=1e-4)
 
     def build(self, n_classes: int) -> nn.Module:
         return build_module(n_classes)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from microexp.errors import OptionError
 from microexp.recognize._flow_network import FlowNetwork
+from microexp.train import Recipe
 
 CARD = {
     "class": "HTNet",
@@ -201,6 +202,7 @@ class HTNet(FlowNetwork):
     """
 
     scale = 255.0
+    published = Recipe(epochs=800, batch_size=256, lr=5e-5, order="by-class")
 
     def __init__(
         self,
@@ -208,31 +210,24 @@ class HTNet(FlowNetwork):
         heads: int = 3,
         depths: Sequence[int] = (2, 2, 10),
         transposed: bool = True,
-        epochs: int = 800,
-        batch_size: int = 256,
-        lr: float = 5e-5,
-        weight_decay: float = 0.0,
-        order: str = "by-class",
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        order: str | None = None,
         class_weight: str | None = None,
         motion: TransformerMixin | None = None,
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
+        super().__init__(
+            epochs, batch_size, lr, weight_decay, order, class_weight, motion, random_state, device, verbose
+        )
         self.width = width
         self.heads = heads
         self.depths = depths
         self.transposed = transposed
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.order = order
-        self.class_weight = class_weight
-        self.motion = motion
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
 
     def check_parameters(self) -> None:
         super().check_parameters()

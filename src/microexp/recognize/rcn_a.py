@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microexp.recognize._flow_network import FlowNetwork
+from microexp.train import Recipe
 
 CARD = {
     "class": "RCNA",
@@ -103,37 +104,30 @@ class RCNA(FlowNetwork):
     """
 
     size = None
-    optimizer = "sgd"
+    published = Recipe(epochs=20, batch_size=64, lr=5e-4, optimizer="sgd")
 
     def __init__(
         self,
         maps: int = 32,
         pool: int = 5,
         attention: bool = True,
-        epochs: int = 20,
-        batch_size: int = 64,
-        lr: float = 5e-4,
-        weight_decay: float = 0.0,
-        order: str = "shuffle",
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        order: str | None = None,
         class_weight: str | None = None,
         motion: TransformerMixin | None = None,
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
     ) -> None:
+        super().__init__(
+            epochs, batch_size, lr, weight_decay, order, class_weight, motion, random_state, device, verbose
+        )
         self.maps = maps
         self.pool = pool
         self.attention = attention
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.order = order
-        self.class_weight = class_weight
-        self.motion = motion
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
 
     def build(self, n_classes: int) -> nn.Module:
         return build_module(n_classes, self.maps, self.pool, self.attention)

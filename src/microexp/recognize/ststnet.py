@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microexp.clip import Clip
-from microexp.errors import DataError
-from microexp.motion.flow_image import FlowImage
+from microexp.recognize._flow_network import FlowNetwork
 from microexp.recognize._fused_block import conv_relu_norm_pool, half_dropout
-from microexp.recognize.torch_base import TorchRecognizer
 from microexp.train import Recipe
 
 CARD = {
@@ -111,73 +106,12 @@ def _average_pool(maps: Tensor) -> Tensor:
     return (columns[..., 0] + columns[..., 1]) / 4
 
 
-class STSTNet(TorchRecognizer):
-    """STSTNet with the recipe of the authors' PyTorch code.
+class STSTNet(FlowNetwork):
+    """STSTNet with the recipe of the authors' PyTorch code; parameters as `FlowNetwork`."""
 
-    Parameters
-    ----------
-    epochs, batch_size : int
-        800 and 256 in the public recipe.
-    lr, weight_decay : float
-        Of Adam.
-    order : "by-class", "shuffle" or "balanced"
-        See `microexp.train.Recipe`; the public recipe reads class folders and never shuffles.
-    class_weight : "balanced" or None
-        None in the public recipe.
-    motion : transformer or None
-        Clips to flow images ``(N, 3, 28, 28)`` of u, v, strain in [0, 1]; None for `FlowImage()`.
-    random_state : int
-        Seed of initial weights, order and dropout.
-    device : str
-        "auto", "cpu", "cuda", ...
-    verbose : bool
-        Show a progress bar over the epochs.
-    """
-
-    feature_ndim = 4
-
-    def __init__(
-        self,
-        epochs: int = 800,
-        batch_size: int = 256,
-        lr: float = 5e-5,
-        weight_decay: float = 0.0,
-        order: str = "by-class",
-        class_weight: str | None = None,
-        motion: TransformerMixin | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-    ) -> None:
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.order = order
-        self.class_weight = class_weight
-        self.motion = motion
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
-
-    def describe(self, clips: Sequence[Clip]) -> np.ndarray:
-        return (self.motion or FlowImage()).fit_transform(clips)
+    channels = ("strain", "v", "u")
+    scale = 255.0
+    published = Recipe(epochs=800, batch_size=256, lr=5e-5, order="by-class")
 
     def build(self, n_classes: int) -> nn.Module:
         return build_module(n_classes)
-
-    def recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            order=self.order,  # type: ignore[arg-type]
-            class_weight=self.class_weight,
-        )
-
-    def stage(self, features: np.ndarray) -> Tensor:
-        """Return the images in the published order and range: strain, v, u in 0..255."""
-        if features.shape[1:] != (3, 28, 28):
-            raise DataError(f"STSTNet takes flow images (N, 3, 28, 28), 28x28 pixels; got {features.shape}")
-        return torch.from_numpy(np.ascontiguousarray(features[:, ::-1])) * 255.0
