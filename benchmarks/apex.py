@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,9 +22,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-import microexp  # noqa: E402
 from microexp import datasets, motion  # noqa: E402
 from microexp.clip import Clip  # noqa: E402
+from microexp.evaluate.versions import versions  # noqa: E402
 from microexp.frames import ArrayFrames  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -114,15 +113,6 @@ def table(options: argparse.Namespace) -> str:
     return "\n".join(rows)
 
 
-def revision() -> str:
-    """The commit this ran on, marked where files have changed since."""
-    try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--subjects", type=int, default=12)
@@ -138,13 +128,13 @@ def main() -> None:
         f"python benchmarks/apex.py --subjects {options.subjects} --clips {options.clips} "
         f"--size {options.size} --seed {options.seed}"
     )
-    versions = (
-        f"microexp {microexp.__version__} at commit {revision()}, Python {platform.python_version()}, "
+    where = (
+        f"microexp {versions()['microexp']}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, OpenCV {cv2.__version__}, {platform.machine()}"
     )
     page = (
         f"{INTRODUCTION}\n{figures}\n\nPictures of {options.size}x{options.size}; displacements are given at "
-        f"256x256. {versions}.\n\nMade by\n\n    {command}\n"
+        f"256x256. {where}.\n\nMade by\n\n    {command}\n"
     )
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page, encoding="utf-8")

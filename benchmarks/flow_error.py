@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,9 +21,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-import microexp  # noqa: E402
 from microexp import datasets, motion  # noqa: E402
 from microexp.clip import Clip  # noqa: E402
+from microexp.evaluate.versions import versions  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "flow_error.md"
@@ -107,15 +106,6 @@ def section(title: str, nuisance: float, options: argparse.Namespace) -> str:
     return f"## {title}\n\n{table(results)}\n"
 
 
-def revision() -> str:
-    """The commit this ran on, marked where files have changed since."""
-    try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--subjects", type=int, default=6)
@@ -128,8 +118,8 @@ def main() -> None:
         f"python benchmarks/flow_error.py --subjects {options.subjects} --clips {options.clips} "
         f"--size {options.size} --seed {options.seed}"
     )
-    versions = (
-        f"microexp {microexp.__version__} at commit {revision()}, Python {platform.python_version()}, "
+    where = (
+        f"microexp {versions()['microexp']}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, OpenCV {cv2.__version__}, {platform.machine()}"
     )
     page = "\n".join(
@@ -137,7 +127,7 @@ def main() -> None:
             INTRODUCTION,
             section("Expression alone (nuisance 0)", 0.0, options),
             section("With head drift, flicker and noise (nuisance 1)", 1.0, options),
-            f"{options.subjects * options.clips} clips each, {options.size}x{options.size}. {versions}.\n",
+            f"{options.subjects * options.clips} clips each, {options.size}x{options.size}. {where}.\n",
             f"Made by\n\n    {command}\n",
         ]
     )

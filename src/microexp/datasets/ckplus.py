@@ -44,7 +44,8 @@ CARD = {
         "Emotion and FACS name, or the last one where there are neither.",
         "Intensity 1 to 5 of an action unit is A to E; 0 means that none was coded.",
         "No layout here states the frame rate: 30 a second is assumed, that of the recordings by the paper.",
-        "Counts by emotion are those of the paper; the layout is known from public code.",
+        "Counts by emotion are remembered from the paper, not read in a source here; they add up to the 327. "
+        "The layout is known from public code.",
         "Landmarks are not read; the metadata names their folder where it is there.",
     ],
 }

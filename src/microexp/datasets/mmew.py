@@ -37,7 +37,8 @@ CARD = {
     },
     "licence": "licensed by the authors on request; not redistributed here",
     "notes": [
-        "The layout is known from other people's code only.",
+        "The layout is known from other people's code only; the counts by emotion and of stills "
+        "are remembered from the paper, not read in a source here. If only they differ, trust your copy.",
         "If the onset is no file of the clip, the row is taken to count in the recording: the onset is the "
         "first file, and an offset beyond the last file is the last. Each such row is reported. A row whose "
         "onset is a file is taken to count as the files do.",
