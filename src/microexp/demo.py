@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from microexp.evaluate.loso import run_config
 from microexp.evaluate.report import write_report
 from microexp.evaluate.store import run_key
 
-RECOGNISERS: dict[str, dict[str, object]] = {
+RECOGNISERS: dict[str, dict[str, Any]] = {
     "linear_svm": {},
     "lbp_top": {},
     "ststnet": {"epochs": 300},  # of 800: enough to see it learn

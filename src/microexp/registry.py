@@ -76,6 +76,8 @@ class Card:
         Licence of the implementation (or data), and of published weights where they exist.
     published : tuple of dict
         Published figures, each with the table it comes from (key ``source``).
+    presets : mapping of str to mapping
+        Named settings of the class's parameters, for instance those of another paper's experiments.
     notes : tuple of str
         What differs from the paper or was left open by it, and why.
     """
@@ -92,6 +94,7 @@ class Card:
     licence: str = "Apache-2.0"
     weights_licence: str = ""
     published: tuple[Mapping[str, Any], ...] = ()
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -179,15 +182,31 @@ class Registry:
         module, _ = self._source(name)
         return getattr(importlib.import_module(module), self.card(name).class_name)
 
-    def create(self, name: str, **params: Any) -> Any:
+    def create(self, name: str, preset: str | None = None, **params: Any) -> Any:
         """Return an instance of the method's class with the given parameters.
+
+        Parameters
+        ----------
+        name : str
+            Of the method.
+        preset : str or None
+            Settings that the method's card names; `params` go before them.
+        **params
+            Of the class.
 
         Raises
         ------
+        UnknownNameError
+            If there is no such method or preset.
         OptionError
             If a parameter is not one of the class's, with the nearest that is.
         """
         cls = self.get(name)
+        if preset is not None:
+            presets = self.card(name).presets
+            if preset not in presets:
+                raise UnknownNameError(f"preset of {self.family} '{name}'", preset, list(presets))
+            params = {**presets[preset], **params}
         accepted = [p for p in inspect.signature(cls).parameters if p != "self"]
         for key in params:
             if key not in accepted:

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from microexp import recognize
 from microexp.clip import Clip
-from microexp.errors import DataError
+from microexp.errors import DataError, UnknownNameError
 
 NAMES = recognize.names()
 # Smaller than the papers' settings, so that a fit takes seconds; a method that is not here runs at its own.
@@ -137,10 +137,9 @@ def test_clone_keeps_the_parameters_untouched_and_pickle_the_fit(fitted: Any) ->
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_unfitted_and_bad_input_are_refused(name: str) -> None:
+def test_unfitted_and_bad_input_are_refused(name: str, clips: Any) -> None:
     recognizer = make(name)
-    shape = {2: (6, 1200), 4: (6, 3, 28, 28)}[recognizer.feature_ndim]
-    X = np.zeros(shape, np.float32)
+    X = recognizer.features(clips[0][:6])
     with pytest.raises(NotFittedError):
         recognizer.predict(X)
     with pytest.raises(DataError, match="all of one class"):
@@ -150,7 +149,45 @@ def test_unfitted_and_bad_input_are_refused(name: str) -> None:
     with pytest.raises(DataError, match="axes"):
         recognizer.fit(np.zeros((6, 5, 4, 3, 2, 1)), np.arange(6))
     with pytest.raises(DataError, match="NaN"):
-        recognizer.fit(np.full(shape, np.nan, np.float32), np.arange(6) % 2)
+        recognizer.fit(np.full_like(X, np.nan), np.arange(6) % 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_presets_can_be_made(name: str) -> None:
+    for preset in recognize.card(name).presets:
+        recognize.create(name, preset).check_parameters()
+    with pytest.raises(UnknownNameError, match=f"preset of recognize '{name}' 'best'"):
+        recognize.create(name, "best")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("missing", ["apex", "offset"])
+def test_a_clip_without_an_annotation_is_described_or_refused_by_name(
+    name: str, missing: str, clips: Any
+) -> None:
+    clip = clips[0][0].replace(**{missing: None, "name": "c1"})
+    try:
+        features = make(name).features([clip])
+    except DataError as error:
+        assert f"s0/c1: the {missing} frame is not annotated" in str(error)
+    else:
+        assert features.shape == make(name).features(clips[0][:1]).shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_clip_of_one_frame_is_described_or_refused_by_name(name: str, clips: Any) -> None:
+    clip = Clip.from_array(clips[0][0].frames[0][None], apex=0, offset=0, subject="s0", name="c1")
+    try:
+        assert make(name).features([clip]).shape[0] == 1
+    except DataError as error:
+        assert "s0/c1" in str(error)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_grey_pictures_are_clips_like_others(name: str, clips: Any) -> None:
+    grey = clips[0][0].frames[:].mean(axis=-1, keepdims=True).astype(np.uint8).repeat(3, axis=-1)
+    clip = Clip.from_array(grey, onset=0, apex=10, offset=20)
+    assert make(name).features([clip]).shape == make(name).features(clips[0][:1]).shape
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -54,6 +54,10 @@ def evaluate(
     param: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE of the recogniser, e.g. --param C=0.01. Repeatable.")
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Named settings of the recogniser, as its card has them, e.g. sr_mer or paper."),
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE of the database, e.g. --data n_subjects=12. Repeatable."),
@@ -91,7 +95,7 @@ def evaluate(
     options = pairs(data, "--data")
     if root is not None:
         options["root"] = root
-    recognizer = recognize.create(method, **params)
+    recognizer = recognize.create(method, preset, **params)
     steps = [_step(text, create_step) for text in prepare or []]
     dataset = datasets.create(database, **options).load(labels)
     seeds = tuple(seed or [0])

@@ -26,8 +26,8 @@ class TorchRecognizer(Recognizer):
     """A recogniser that is a network.
 
     Subclasses give `describe` (clips to features), `build` (the bare module) and `recipe`; they may
-    give `stage` (features to the tensor that is kept in memory), `forward` and `augment`. They take
-    the constructor arguments ``random_state``, ``device`` and ``verbose``.
+    give `stage` (features to the tensor that is kept in memory), `forward`, `loss`, `expand` and `augment`.
+    They take the constructor arguments ``random_state``, ``device`` and ``verbose``.
 
     Attributes
     ----------
@@ -60,9 +60,17 @@ class TorchRecognizer(Recognizer):
         """Return the logits ``(B, K)`` of a staged batch."""
         return module(staged)
 
+    def expand(self, staged: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the training set to go through in every epoch, made of the training clips once."""
+        return staged, labels
+
     def augment(self, staged: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the batch to train on in place of this one."""
         return staged, labels
+
+    def loss(self, module: nn.Module, staged: Tensor, labels: Tensor, criterion: nn.Module) -> Tensor:
+        """Return the loss of a batch; `criterion` is the cross-entropy that the recipe asks for."""
+        return criterion(self.forward(module, staged), labels)
 
     def check_parameters(self) -> None:
         super().check_parameters()
@@ -96,8 +104,9 @@ class TorchRecognizer(Recognizer):
         with torch.random.fork_rng(), self._progress(recipe.epochs) as advance:
             torch.manual_seed(self.random_state)
             self.module_ = self.build(len(self.classes_)).to(device)
-            staged, answers = self.stage(features).to(device), torch.from_numpy(targets).to(device)
-            epochs = train_epochs(self.module_, staged, answers, recipe, self.forward, self.augment)
+            staged, answers = self.expand(self.stage(features), torch.from_numpy(targets))
+            staged, answers = staged.to(device), answers.to(device)
+            epochs = train_epochs(self.module_, staged, answers, recipe, self.loss, self.augment)
             try:
                 for loss in epochs:
                     self.losses_.append(loss)

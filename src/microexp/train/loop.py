@@ -18,6 +18,7 @@ from microexp.errors import OptionError
 
 Order = Literal["shuffle", "by-class", "balanced"]
 Augmentation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Loss = Callable[[nn.Module, Tensor, Tensor, nn.Module], Tensor]
 
 _OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -45,6 +46,8 @@ class Recipe:
         some public recipes read class folders); or drawn with replacement, each class equally often.
     class_weight : "balanced" or None
         Weigh each sample's loss by the inverse frequency of its class.
+    stop_loss : float
+        Training ends after the first epoch whose mean training loss is below this; 0 never.
 
     Raises
     ------
@@ -61,9 +64,10 @@ class Recipe:
     decay: float = 1.0
     order: Order = "shuffle"
     class_weight: str | None = None
+    stop_loss: float = 0.0
 
     def __post_init__(self) -> None:
-        counts, numbers = ("epochs", "batch_size"), ("lr", "weight_decay", "momentum", "decay")
+        counts, numbers = ("epochs", "batch_size"), ("lr", "weight_decay", "momentum", "decay", "stop_loss")
         for name in (*counts, *numbers):
             value, kind = getattr(self, name), Integral if name in counts else Real
             if isinstance(value, bool) or not isinstance(value, kind):
@@ -89,7 +93,7 @@ def train_epochs(
     inputs: Tensor,
     labels: Tensor,
     recipe: Recipe,
-    forward: Callable[[nn.Module, Tensor], Tensor] | None = None,
+    loss: Loss | None = None,
     augment: Augmentation | None = None,
 ) -> Iterator[float]:
     """Train `module` in place; yield the mean loss of each epoch when it is done.
@@ -104,8 +108,9 @@ def train_epochs(
         ``(N, ...)`` and ``(N,) int64``, on the module's device.
     recipe : Recipe
         Optimiser, schedule and order.
-    forward : callable or None
-        ``forward(module, batch)`` gives the logits; None calls the module.
+    loss : callable or None
+        ``loss(module, inputs, labels, criterion)`` of a batch, with the recipe's cross-entropy as the
+        criterion; None is that of the module's output.
     augment : callable or None
         ``augment(inputs, labels)`` of a batch gives the batch to train on.
     """
@@ -123,13 +128,15 @@ def train_epochs(
             if augment is not None:
                 x, y = augment(x, y)
             optimizer.zero_grad(set_to_none=True)
-            loss = criterion(module(x) if forward is None else forward(module, x), y)
-            loss.backward()
+            value = criterion(module(x), y) if loss is None else loss(module, x, y, criterion)
+            value.backward()
             optimizer.step()
-            total += loss.detach() * len(y)
+            total += value.detach() * len(y)
             seen += len(y)
         schedule.step()
         yield float(total) / seen
+        if float(total) / seen < recipe.stop_loss:
+            return
 
 
 def pick_device(name: str = "auto") -> torch.device:
