@@ -1,0 +1,1 @@
+"""Benchmarks: a grid of evaluations in one YAML file becomes a table."""
