@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from microexp.recognize._fused_block import conv_relu_norm_pool, half_dropout
+from microexp.recognize._fused_block import conv_relu_norm_pool
 
 EPS = 1e-5
 
@@ -65,21 +65,3 @@ def test_single_precision_agrees_to_its_own_rounding() -> None:
         result.backward(upstream)
     for a, b in zip(ours, theirs, strict=True):
         assert torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-3 * float(b.grad.abs().max()))
-
-
-def test_half_dropout_drops_half_and_keeps_the_mean() -> None:
-    torch.manual_seed(0)
-    x = torch.ones(333, 1001)
-    y = half_dropout(x)
-    assert set(y.unique().tolist()) == {0.0, 2.0}
-    assert float(y.mean()) == pytest.approx(1.0, abs=0.01)
-    flat = y.flatten() - 1  # neighbouring bits of one random word must not go together
-    for lag in (1, 2, 15, 16, 17, 31):
-        assert abs(float((flat[lag:] * flat[:-lag]).mean())) < 0.01
-
-
-def test_half_dropout_passes_the_gradient_of_what_it_keeps() -> None:
-    x = torch.ones(64, requires_grad=True)
-    y = half_dropout(x)
-    y.sum().backward()
-    assert (x.grad == y.detach()).all()

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from microexp import recognize
 from microexp.errors import DataError, WeightsError
-from microexp.recognize._fused_block import half_dropout
+from microexp.recognize._layers import half_dropout
 from microexp.recognize.ststnet import STSTNet, build_module
 from microexp.train import Recipe, train_epochs
 from tests.conftest import planted_images

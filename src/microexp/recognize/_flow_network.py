@@ -44,6 +44,8 @@ class FlowNetwork(TorchRecognizer):
         "auto", "cpu", "cuda", ...
     verbose : bool
         Show a progress bar over the epochs.
+    precision : {"float32", "bfloat16"} or None
+        See `microexp.train.Recipe`.
     """
 
     feature_ndim = 4
@@ -64,6 +66,7 @@ class FlowNetwork(TorchRecognizer):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         self.epochs = epochs
         self.batch_size = batch_size
@@ -75,13 +78,14 @@ class FlowNetwork(TorchRecognizer):
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
+        self.precision = precision
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         motion = self.motion or FlowImage(size=self.size or 28)
         return motion.fit_transform(clips)
 
     def recipe(self) -> Recipe:
-        names = ("epochs", "batch_size", "lr", "weight_decay", "order", "class_weight")
+        names = ("epochs", "batch_size", "lr", "weight_decay", "order", "class_weight", "precision")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return replace(self.published, **given)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from microexp.recognize._flow_network import FlowNetwork
+from microexp.recognize._layers import HalfDropout
 from microexp.train import Recipe
 
 CARD = {
@@ -69,10 +70,10 @@ class OFFApexNetModule(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(2 * 16 * 7 * 7, 1024),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            HalfDropout(),
             nn.Linear(1024, 1024),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            HalfDropout(),
             nn.Linear(1024, n_classes),
         )
 
@@ -96,6 +97,7 @@ class OFFApexNet(FlowNetwork):
     """OFF-ApexNet; parameters as `FlowNetwork`."""
 
     channels = ("u", "v")
+    channels_last = True
     published = Recipe(epochs=200, batch_size=256, lr=1e-4)
 
     def build(self, n_classes: int) -> nn.Module:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microexp.recognize._flow_network import FlowNetwork
-from microexp.recognize._fused_block import conv_relu_norm_pool, half_dropout
+from microexp.recognize._fused_block import conv_relu_norm_pool
+from microexp.recognize._layers import half_dropout
 from microexp.train import Recipe
 
 CARD = {
@@ -32,12 +33,18 @@ CARD = {
         {"source": "authors' prediction log of the paper", "data": "MEGC2019", "UF1": 0.7353, "UAR": 0.7186},
         {"source": "authors' PyTorch log and weights", "data": "MEGC2019", "UF1": 0.7209, "UAR": 0.7250},
     ],
+    "presets": {
+        "sr_mer": {"epochs": 500, "lr": 5e-5},
+        "paper": {"epochs": 500, "batch_size": 256, "lr": 5e-5, "order": "shuffle"},
+    },
     "notes": [
         "The paper's UAR of .7605 is mean precision; its own log gives a recall of .7186.",
         "The paper counts 1,670 parameters; no combination of its layers gives that. The weights hold 1,683.",
         "Follows the authors' PyTorch code: padding 2, 800 epochs, sorted by class and never shuffled, "
         "input raw 0..255 in the order strain, v, u. The MATLAB code of the paper pads 1, subtracts the mean "
         "image and trains 500 epochs.",
+        "The preset 'paper' has the epochs of the paper's MATLAB code, not its padding nor mean image; it "
+        "shuffles once, the preset every epoch. The SR-MER study says rate and epochs only.",
         "Dropout follows the concatenation in place of standing in each stream, which is the same.",
     ],
 }

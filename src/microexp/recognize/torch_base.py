@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class TorchRecognizer(Recognizer):
     """
 
     has_epochs = True
+    channels_last: ClassVar[bool] = False  # keep (N, C, H, W) with the channels side by side in memory
     random_state: int
     device: str
     verbose: bool
@@ -103,9 +104,10 @@ class TorchRecognizer(Recognizer):
         best_score, best_state = -np.inf, None
         with torch.random.fork_rng(), self._progress(recipe.epochs) as advance:
             torch.manual_seed(self.random_state)
-            self.module_ = self.build(len(self.classes_)).to(device)
+            layout = torch.channels_last if self.channels_last else torch.preserve_format
+            self.module_ = self.build(len(self.classes_)).to(device, memory_format=layout)
             staged, answers = self.expand(self.stage(features), torch.from_numpy(targets))
-            staged, answers = staged.to(device), answers.to(device)
+            staged, answers = staged.to(device, memory_format=layout), answers.to(device)
             epochs = train_epochs(self.module_, staged, answers, recipe, self.loss, self.augment)
             try:
                 for loss in epochs:

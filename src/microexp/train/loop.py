@@ -48,6 +48,9 @@ class Recipe:
         Weigh each sample's loss by the inverse frequency of its class.
     stop_loss : float
         Training ends after the first epoch whose mean training loss is below this; 0 never.
+    precision : "float32" or "bfloat16"
+        Of the arithmetic in training; "bfloat16" is PyTorch's autocast (weights stay float32), for
+        processors that have it. Predictions are always float32.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class Recipe:
     order: Order = "shuffle"
     class_weight: str | None = None
     stop_loss: float = 0.0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         counts, numbers = ("epochs", "batch_size"), ("lr", "weight_decay", "momentum", "decay", "stop_loss")
@@ -86,6 +90,8 @@ class Recipe:
             raise OptionError(f"order '{self.order}' is none of shuffle, by-class, balanced")
         if self.class_weight not in (None, "balanced"):
             raise OptionError(f"class_weight '{self.class_weight}' is neither None nor 'balanced'")
+        if self.precision not in ("float32", "bfloat16"):
+            raise OptionError(f"precision '{self.precision}' is neither float32 nor bfloat16")
 
 
 def train_epochs(
@@ -128,7 +134,8 @@ def train_epochs(
             if augment is not None:
                 x, y = augment(x, y)
             optimizer.zero_grad(set_to_none=True)
-            value = criterion(module(x), y) if loss is None else loss(module, x, y, criterion)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                value = criterion(module(x), y) if loss is None else loss(module, x, y, criterion)
             value.backward()
             optimizer.step()
             total += value.detach() * len(y)

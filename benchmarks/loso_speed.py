@@ -1,12 +1,13 @@
-"""Wall-clock time of STSTNet under leave-one-subject-out: microexp against the public recipe's plain loop.
+"""Wall-clock time of a small network under leave-one-subject-out: microexp against the plain loop.
 
-The plain loop is what the public recipe does: one fold after the other, three streams layer by layer, a
+The plain loop is what public code does: one fold after the other, the network layer by layer, a
 DataLoader with batches of 256, loss and accuracy of training and of the left-out subject after every epoch,
 PyTorch's own number of threads. microexp runs the same folds and epochs as
 ``microexp evaluate`` does, and the start of its workers is part of its time. Both run in turns on a sample
 of folds.
 
-    python benchmarks/ststnet_loso.py [--root path/to/megc2019-flow] [--folds 8] [--epochs 50] [--rounds 1]
+    python benchmarks/loso_speed.py ststnet [--root path/to/megc2019-flow] [--folds 8] [--epochs 50]
+    python benchmarks/loso_speed.py off_apexnet [--precision bfloat16] ...
 
 Without ``--root`` it runs on random images of the same number and size; the time does not depend on them.
 """
@@ -19,6 +20,8 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +32,15 @@ from joblib.externals.loky import get_reusable_executor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from microexp import datasets
+from microexp import datasets, recognize
 from microexp.datasets.base import Dataset
 from microexp.evaluate.folds import loso_folds
 from microexp.evaluate.loso import Experiment, run_missing
 from microexp.evaluate.store import RunStore
 from microexp.evaluate.versions import versions
-from microexp.recognize.ststnet import STSTNet
+from microexp.recognize.torch_base import TorchRecognizer
 
-BATCH, RATE = 256, 5e-5
+BATCH = 256
 CLASSES = ("negative", "positive", "surprise")
 
 
@@ -62,18 +65,70 @@ class PlainSTSTNet(nn.Module):
         return self.head(torch.cat([stream(x) for stream in self.streams], dim=1))
 
 
-def plain(data: Dataset, folds: int, epochs: int) -> float:
+class PlainOFFApexNet(nn.Module):
+    """Two streams and two wide layers, with PyTorch's own dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(1, 6, 5, padding=2),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Conv2d(6, 16, 5, padding=2),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Flatten(),
+            )
+            for _ in range(2)
+        )
+        self.head = nn.Sequential(
+            nn.Linear(1568, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(1024, 3),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cat([stream(x[:, k : k + 1]) for k, stream in enumerate(self.streams)], dim=1))
+
+
+@dataclass(frozen=True)
+class Method:
+    """A network written plainly, and what its recipe asks of the loop."""
+
+    network: Callable[[], nn.Module]
+    images: Callable[[np.ndarray], Tensor]  # of flow images (N, 3, 28, 28) in [0, 1]
+    rate: float
+    shuffle: bool
+    epochs: int
+
+
+def as_files_hold_them(flow_images: np.ndarray) -> Tensor:
+    """Return strain, v, u in 0..255, channels last in memory, as pictures come from a file."""
+    pixels = np.ascontiguousarray(flow_images[:, ::-1].transpose(0, 2, 3, 1)) * np.float32(255)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+METHODS = {
+    "ststnet": Method(PlainSTSTNet, as_files_hold_them, 5e-5, False, 800),
+    "off_apexnet": Method(PlainOFFApexNet, lambda x: torch.from_numpy(x[:, :2].copy()), 1e-4, True, 200),
+}
+
+
+def plain(method: Method, data: Dataset, folds: int, epochs: int) -> float:
     """Train the first folds one after the other; return seconds."""
-    pixels = np.ascontiguousarray(data.flow_images[:, ::-1].transpose(0, 2, 3, 1)) * np.float32(255)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # as pictures come from a file
-    labels = torch.from_numpy(data.y.copy())
+    images, labels = method.images(data.flow_images), torch.from_numpy(data.y.copy())
     start = time.perf_counter()
     for fold in loso_folds(data.groups)[:folds]:
         order = fold.train[np.argsort(data.y[fold.train], kind="stable")]
-        loader = DataLoader(TensorDataset(images[order], labels[order]), batch_size=BATCH)
+        loader = DataLoader(TensorDataset(images[order], labels[order]), BATCH, shuffle=method.shuffle)
         test_loader = DataLoader(TensorDataset(images[fold.test], labels[fold.test]), batch_size=BATCH)
-        module, criterion = PlainSTSTNet(), nn.CrossEntropyLoss()
-        optimizer = torch.optim.Adam(module.parameters(), lr=RATE)
+        module, criterion = method.network(), nn.CrossEntropyLoss()
+        optimizer = torch.optim.Adam(module.parameters(), lr=method.rate)
         for _ in range(epochs):
             module.train()
             total, right = 0.0, 0
@@ -93,10 +148,9 @@ def plain(data: Dataset, folds: int, epochs: int) -> float:
     return time.perf_counter() - start
 
 
-def ours(data: Dataset, folds: int, epochs: int) -> float:
+def ours(recognizer: TorchRecognizer, data: Dataset, folds: int) -> float:
     """Run the same folds in new workers, as `microexp evaluate` does; return seconds."""
     get_reusable_executor().shutdown(wait=True)
-    recognizer = STSTNet(epochs=epochs, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore(Path(folder) / "run", {})
         groups, n_classes = data.groups, len(data.classes)
@@ -121,29 +175,37 @@ def random_data() -> Dataset:
 def main() -> None:
     """Measure both in turns, print and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("method", choices=METHODS)
     parser.add_argument("--root", type=Path)
     parser.add_argument("--folds", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--precision", default="float32")
     options = parser.parse_args()
     if options.root is None:
         data = random_data()
     else:
         data = datasets.create("megc2019_flow", root=options.root).load()
+    method, folds, epochs = METHODS[options.method], options.folds, options.epochs
+    params = {"device": "cpu", "precision": options.precision}
+    recognizer = recognize.create(options.method, epochs=epochs, **params)
     seconds: dict[str, list[float]] = {"plain": [], "microexp": []}
     for _ in range(options.rounds):
-        seconds["plain"].append(plain(data, options.folds, options.epochs))
-        seconds["microexp"].append(ours(data, options.folds, options.epochs))
+        seconds["plain"].append(plain(method, data, folds, epochs))
+        seconds["microexp"].append(ours(recognizer, data, folds))
         print({name: round(values[-1], 1) for name, values in seconds.items()}, flush=True)
-    start = ours(data, options.folds, 1)  # workers, imports, patches: what does not grow with the epochs
+    # workers, imports, patches: what does not grow with the epochs
+    start = ours(recognize.create(options.method, epochs=1, **params), data, folds)
     ratio = min(seconds["plain"]) / min(seconds["microexp"])
+    steps = 68 * method.epochs
     whole = {
-        "plain": min(seconds["plain"]) / options.folds / options.epochs * 68 * 800,
-        "microexp": (min(seconds["microexp"]) - start) / options.folds / options.epochs * 68 * 800 + start,
+        "plain": min(seconds["plain"]) / folds / epochs * steps,
+        "microexp": (min(seconds["microexp"]) - start) / folds / epochs * steps + start,
     }
     result = {
-        "folds": options.folds,
-        "epochs": options.epochs,
+        "folds": folds,
+        "epochs": epochs,
+        "precision": options.precision,
         "data": "random images" if options.root is None else "megc2019_flow",
         "seconds": {name: [round(v, 2) for v in values] for name, values in seconds.items()},
         "microexp_start_seconds": round(start, 2),
@@ -154,11 +216,12 @@ def main() -> None:
         "machine": platform.machine(),
         "versions": versions(),
     }
-    file = Path(__file__).parent / "results" / "ststnet_loso.json"
+    file = Path(__file__).parent / "results" / f"{options.method}_loso.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{options.folds} folds of {options.epochs} epochs: microexp is {ratio:.2f} times faster")
-    print(f"68 folds of 800 epochs, from these: {whole['plain'] / whole['microexp']:.2f} times faster")
+    print(f"{folds} folds of {epochs} epochs: microexp is {ratio:.2f} times faster")
+    faster = whole["plain"] / whole["microexp"]
+    print(f"68 folds of {method.epochs} epochs, from these: {faster:.2f} times faster")
 
 
 if __name__ == "__main__":
