@@ -36,7 +36,7 @@ def test_the_families_hold_what_the_design_promises_so_far() -> None:
 
 def test_every_public_module_of_a_family_is_a_method_or_known_support() -> None:
     support = {"base", "labels", "torch_base", "alignment", "geometry", "regions"}
-    support |= {"action_units", "annotated", "long_videos", "lookalike"}
+    support |= {"complexity", "action_units", "annotated", "long_videos", "lookalike"}
     for family in FAMILIES:
         registry = Registry(f"microexp.{family}")
         folder = Path(sys.modules["microexp"].__file__ or "").parent / family
@@ -84,8 +84,9 @@ def test_a_method_of_another_package_joins_by_entry_point(
     (tmp_path / "otherpackage" / "__init__.py").write_text("")
     (tmp_path / "otherpackage" / "mynet.py").write_text(
         'CARD = {\n    "class": "MyNet",\n    "title": "t",\n    "summary": "s.",\n'
-        '    "takes": "a",\n    "gives": "b",\n}\n\n\nclass MyNet:\n    def __init__(self, size=3):\n'
-        "        self.size = size\n"
+        '    "takes": "a",\n    "gives": "b",\n    "presets": {"small": {"size": 2, "depth": 1}},\n'
+        "}\n\n\nclass MyNet:\n    def __init__(self, size=3, depth=9):\n"
+        "        self.size, self.depth = size, depth\n"
     )
     info = tmp_path / "otherpackage-1.dist-info"
     info.mkdir()
@@ -95,6 +96,10 @@ def test_a_method_of_another_package_joins_by_entry_point(
     registry = Registry("microexp.recognize")
     assert "mynet" in registry.names()
     assert registry.create("mynet", size=5).size == 5
+    made = registry.create("mynet", "small", depth=4)  # what is given goes before the preset
+    assert (made.size, made.depth) == (2, 4)
+    with pytest.raises(UnknownNameError, match="preset of recognize 'mynet' 'smal'.*small"):
+        registry.create("mynet", "smal")
 
 
 def test_bibtex_has_the_papers_fields() -> None:

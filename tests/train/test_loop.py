@@ -87,6 +87,35 @@ def test_balanced_class_weights_change_the_loss_as_the_closed_form_says() -> Non
     )
 
 
+def test_training_ends_after_the_epoch_that_goes_below_the_stop_loss() -> None:
+    X, y = data()
+    every = list(train_epochs(net(), X, y, Recipe(epochs=40, lr=0.01, order="by-class")))
+    ended = list(train_epochs(net(), X, y, Recipe(epochs=40, lr=0.01, order="by-class", stop_loss=every[20])))
+    assert ended == every[:22]  # the 22nd epoch is the first below the loss of the 21st
+
+
+def test_bfloat16_trains_float32_weights_to_nearly_the_same() -> None:
+    X, y = data()
+    recipe = {"epochs": 5, "batch_size": 16, "lr": 0.01, "order": "by-class"}
+    exact, rounded = net(), net()
+    list(train_epochs(exact, X, y, Recipe(**recipe)))
+    list(train_epochs(rounded, X, y, Recipe(**recipe, precision="bfloat16")))
+    for a, b in zip(exact.parameters(), rounded.parameters(), strict=True):
+        assert b.dtype == torch.float32
+        assert torch.allclose(a, b, atol=0.02)
+    assert not all(torch.equal(a, b) for a, b in zip(exact.parameters(), rounded.parameters(), strict=True))
+
+
+def test_the_caller_may_own_the_loss() -> None:
+    X, y = data()
+    ours, theirs = net(), net()
+    recipe = Recipe(epochs=2, batch_size=50, lr=0.01, optimizer="sgd", order="by-class")
+    doubled = Recipe(epochs=2, batch_size=50, lr=0.02, optimizer="sgd", order="by-class")
+    twice = list(train_epochs(ours, X, y, recipe, loss=lambda net, x, t, criterion: 2 * criterion(net(x), t)))
+    once = list(train_epochs(theirs, X, y, doubled))
+    assert twice == pytest.approx([2 * value for value in once], rel=1e-4)
+
+
 def test_the_caller_may_stop_between_epochs() -> None:
     X, y = data()
     epochs = train_epochs(net(), X, y, Recipe(epochs=1000))
@@ -98,6 +127,7 @@ def test_the_caller_may_stop_between_epochs() -> None:
     "bad",
     [
         {"epochs": 0},
+        {"precision": "float16"},
         {"batch_size": 0},
         {"lr": 0},
         {"decay": 1.5},
