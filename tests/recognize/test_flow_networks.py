@@ -10,6 +10,7 @@ from torch import nn
 from microexp import recognize
 from microexp.errors import DataError, OptionError
 from microexp.recognize import dual_inception, htnet, off_apexnet, rcn_a
+from microexp.recognize.base import Monitor
 from tests.conftest import planted_images
 
 
@@ -127,3 +128,13 @@ def test_wrong_sizes_and_depths_are_refused() -> None:
         recognize.create("off_apexnet", epochs=1).fit(X[:, :, :20, :20], y)
     with pytest.raises(OptionError, match="depths must be three numbers"):
         recognize.create("htnet", depths=(1, 2)).check_parameters()
+
+
+def test_a_new_fit_forgets_the_epoch_that_a_monitor_chose_before() -> None:
+    X, y = planted_images(12)
+    recognizer = recognize.create("off_apexnet", epochs=2, device="cpu")
+    recognizer.fit(X, y, monitor=Monitor(X, lambda labels: 1.0))  # the earliest of equals: epoch 1
+    assert recognizer.best_epoch_ == 1
+    recognizer.fit(X, y)
+    assert recognizer.best_epoch_ is None
+    assert np.array_equal(recognizer.at_last_epoch().predict_proba(X), recognizer.predict_proba(X))

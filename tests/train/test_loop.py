@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from microexp.errors import OptionError
-from microexp.train import Recipe, pick_device, train_epochs
+from microexp.train import Recipe, device_of_fold, pick_device, train_epochs
 
 
 def data(n: int = 50) -> tuple[Tensor, Tensor]:
@@ -147,3 +147,12 @@ def test_devices() -> None:
     assert pick_device("auto").type in ("cpu", "cuda")
     with pytest.raises(OptionError, match="try 'cpu' or 'auto'"):
         pick_device("tpu")
+
+
+def test_folds_take_several_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [device_of_fold("auto", fold) for fold in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert device_of_fold("cpu", 1) == "cpu"
+    assert device_of_fold("cuda:1", 0) == "cuda:1"  # the user's choice stands
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert device_of_fold("auto", 1) == "auto"

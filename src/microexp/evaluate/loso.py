@@ -209,6 +209,10 @@ class Experiment:
             return recognizer.load_weights(weight_file(self.weights, fold.subject), np.arange(self.n_classes))
         if "random_state" in recognizer.get_params(deep=False):
             recognizer.set_params(random_state=seed)
+        if "device" in recognizer.get_params(deep=False):
+            from microexp.train import device_of_fold  # here, as recognisers without a network need no torch
+
+            recognizer.set_params(device=device_of_fold(recognizer.device, fold.number))
         train = fold.train
         if self.selection == "last-epoch":
             return recognizer.fit(np.asarray(features[train]), self.y[train])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from sklearn.base import TransformerMixin
 from torch import Tensor, nn
@@ -32,10 +34,17 @@ CARD = {
             "WAR": 0.626,
         },
     ],
+    "presets": {
+        "sr_mer": {"epochs": 500, "lr": 1e-4, "weight_decay": 5e-4, "stop_loss": 0.5},
+        "paper": {"maps": 32, "pool": 5, "epochs": 20, "batch_size": 64, "lr": 5e-4},
+    },
     "notes": [
         "Layers, SGD with momentum .9 at 5e-4, batches of 64 and 20 epochs are those of the authors' public "
         "code (command of its README); its script's own defaults are 100 epochs, 64 maps, 7x7 pooling.",
         "The public code says no size of the pictures; here 28x28 unless `motion` says otherwise.",
+        "The SR-MER study stops at a loss of .5 or after 500 iterations; its preset takes epochs for those, "
+        "and their mean loss. It says no batch size and no size of the picture: those are the defaults.",
+        "The preset 'paper' is the command of the public code's README.",
         "An attention map that is constant over the picture cannot be scaled to [0, 1]; it is 0 here.",
     ],
 }
@@ -101,6 +110,8 @@ class RCNA(FlowNetwork):
         Feature maps, and side of the last map.
     attention : bool
         False for RCN alone.
+    stop_loss : float
+        Training ends after the first epoch whose mean loss is below this; 0 never.
     """
 
     size = None
@@ -111,6 +122,7 @@ class RCNA(FlowNetwork):
         maps: int = 32,
         pool: int = 5,
         attention: bool = True,
+        stop_loss: float = 0.0,
         epochs: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
@@ -128,6 +140,10 @@ class RCNA(FlowNetwork):
         self.maps = maps
         self.pool = pool
         self.attention = attention
+        self.stop_loss = stop_loss
+
+    def recipe(self) -> Recipe:
+        return replace(super().recipe(), stop_loss=self.stop_loss)
 
     def build(self, n_classes: int) -> nn.Module:
         return build_module(n_classes, self.maps, self.pool, self.attention)

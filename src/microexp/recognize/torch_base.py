@@ -100,14 +100,15 @@ class TorchRecognizer(Recognizer):
         self.classes_, targets = np.unique(labels, return_inverse=True)
         recipe, device = self.recipe(), pick_device(self.device)
         watched = None if monitor is None else self.stage(self.features(monitor.X)).to(device)
-        self.losses_, self.best_epoch_ = [], None
+        self.losses_, self.best_epoch_, self._last_module = [], None, None
         best_score, best_state = -np.inf, None
         with torch.random.fork_rng(), self._progress(recipe.epochs) as advance:
             torch.manual_seed(self.random_state)
-            layout = torch.channels_last if self.channels_last else torch.preserve_format
-            self.module_ = self.build(len(self.classes_)).to(device, memory_format=layout)
+            layout = torch.channels_last if self.channels_last else torch.contiguous_format
+            self.module_ = self.build(len(self.classes_)).to(device)
+            self.module_.to(memory_format=layout)  # type: ignore[call-overload]
             staged, answers = self.expand(self.stage(features), torch.from_numpy(targets))
-            staged, answers = staged.to(device, memory_format=layout), answers.to(device)
+            staged, answers = staged.to(device).contiguous(memory_format=layout), answers.to(device)
             epochs = train_epochs(self.module_, staged, answers, recipe, self.loss, self.augment)
             try:
                 for loss in epochs:
@@ -129,7 +130,7 @@ class TorchRecognizer(Recognizer):
         """Return this recogniser with the network of the last epoch in place of the chosen one."""
         check_is_fitted(self)
         twin = copy.copy(self)
-        twin.module_ = getattr(self, "_last_module", self.module_)
+        twin.module_ = getattr(self, "_last_module", None) or self.module_
         return twin
 
     def predict_proba(self, X: Inputs) -> np.ndarray:

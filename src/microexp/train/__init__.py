@@ -3,6 +3,6 @@
 Knows nothing of clips, databases or protocols; `recognize` (and later `superres`, `magnify`) call it.
 """
 
-from microexp.train.loop import Recipe, pick_device, train_epochs
+from microexp.train.loop import Recipe, device_of_fold, pick_device, train_epochs
 
-__all__ = ["Recipe", "pick_device", "train_epochs"]
+__all__ = ["Recipe", "device_of_fold", "pick_device", "train_epochs"]

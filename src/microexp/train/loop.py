@@ -147,7 +147,7 @@ def train_epochs(
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; "auto" is the GPU if PyTorch sees one, else the CPU.
+    """Return the device of that name; "auto" is the GPU if PyTorch sees one (CUDA, then MPS), else the CPU.
 
     Raises
     ------
@@ -155,13 +155,20 @@ def pick_device(name: str = "auto") -> torch.device:
         If the device does not exist here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        return torch.device(next((gpu for gpu, there in gpus.items() if there), "cpu"))
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise OptionError(f"device '{name}' cannot be used here; try 'cpu' or 'auto'") from error
     return device
+
+
+def device_of_fold(name: str, fold: int) -> str:
+    """Return the device for one fold of many: where there are several GPUs, folds take them in turn."""
+    count = torch.cuda.device_count()
+    return f"cuda:{fold % count}" if name in ("auto", "cuda") and count > 1 else name
 
 
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
