@@ -50,6 +50,17 @@ QUICK: dict[str, dict[str, Any]] = {
         "batch_size": 6,
         "device": "cpu",
     },
+    "frl_dgt": {
+        "size": 32,
+        "width": 16,
+        "heads": 2,
+        "patch": 8,
+        "epochs": 8,
+        "batch_size": 3,
+        "lr": 0.001,
+        "decay": 0.75,
+        "device": "cpu",
+    },
     "htnet": {"width": 24, "depths": (1, 1, 1), "epochs": 30, "lr": 0.002, "device": "cpu"},
 }
 

@@ -119,17 +119,14 @@ def test_a_clip_is_mirrored_as_a_whole() -> None:
     assert is_mirrored.any()
 
 
-def test_predicting_in_parts_is_predicting_at_once() -> None:
-    net, clips = small(), torch.rand(11, 3, 4, 16, 16)
-    module = net.build(3).eval()
+def test_few_clips_are_predicted_at_once() -> None:
+    net = small()
+    X, y = np.random.default_rng(0).random((11, 3, 4, 16, 16), np.float32), np.arange(11) % 3
+    net.fit(X, y)
     seen: list[int] = []
-    module.register_forward_hook(lambda module, x, y: seen.append(len(x[0])))
-    parts: Tensor = net.forward(module, clips)
-    assert torch.allclose(parts, module(net.standardised(clips)), atol=1e-5)
-    assert max(seen[:-1]) < 11
-    module.train()
-    assert net.forward(module, clips).shape == (11, 3)
-    assert seen[-1] == 11  # batch norm sees a training batch as one
+    net.module_.register_forward_hook(lambda module, x, y: seen.append(len(x[0])))
+    net.predict(X)
+    assert seen == [8, 3]
 
 
 def test_presets_are_the_settings_of_the_study_and_of_the_authors() -> None:

@@ -92,11 +92,11 @@ _HOG3D: _Boxes = MappingProxyType(
 _FRL_DGT: _Boxes = MappingProxyType(
     {
         "1 brows and lids": ((*range(17, 27), *range(36, 48)), 1.40, 0.60),
-        "2 between the brows": ((20, 21, 22, 23, 27), 0.60, 0.50),
-        "3 eye corners and cheeks": ((36, 45, 31, 35, 2, 14), 1.60, 0.60),
+        "2 between the brows": ((20, 21, 22, 23, 27), 0.75, 0.55),
+        "3 eye corners and cheeks": ((36, 45, 31, 35, 2, 14), 1.65, 0.75),
         "4 nose": ((28, 29, 30, 31, 35), 0.70, 0.60),
         "5 mouth corners": (tuple(range(48, 60)), 1.00, 0.50),
-        "6 chin": ((7, 8, 9, 57), 0.80, 0.45),
+        "6 chin": ((7, 8, 9, 57), 0.80, 0.60),
     }
 )
 

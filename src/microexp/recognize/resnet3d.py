@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from microexp.clip import Clip
 from microexp.errors import OptionError
@@ -65,8 +64,6 @@ CARD = {
     ],
 }
 
-_EVALUATED_AT_ONCE = 8  # clips; at 64 the first layer alone would fill gigabytes
-
 
 def build_module(n_classes: int = 3, depth: int = 18, shortcut: str = "A", width: int = 64) -> ResNet:
     """Return the bare network."""
@@ -89,6 +86,7 @@ class ResNet3D(PictureNetwork):
     """
 
     feature_ndim = 5
+    predicted_at_once = 8  # at 64 the first layer alone would fill gigabytes
     published = Recipe(epochs=30, batch_size=8, lr=1e-4)
 
     def __init__(
@@ -140,11 +138,6 @@ class ResNet3D(PictureNetwork):
 
     def build(self, n_classes: int) -> nn.Module:
         return build_module(n_classes, self.depth, self.shortcut, self.width)
-
-    def forward(self, module: nn.Module, staged: Tensor) -> Tensor:
-        if module.training:
-            return super().forward(module, staged)
-        return torch.cat([super(ResNet3D, self).forward(module, p) for p in staged.split(_EVALUATED_AT_ONCE)])
 
     def _check_pictures(self) -> None:
         super()._check_pictures()

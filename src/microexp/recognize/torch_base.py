@@ -19,8 +19,6 @@ from microexp.recognize.base import Inputs, Monitor, Recognizer
 from microexp.train import Recipe, pick_device, train_epochs
 from microexp.weights import load_into, read_weights, write_weights
 
-_PREDICT_BATCH = 64
-
 
 class TorchRecognizer(Recognizer):
     """A recogniser that is a network.
@@ -40,6 +38,7 @@ class TorchRecognizer(Recognizer):
     """
 
     has_epochs = True
+    predicted_at_once: ClassVar[int] = 64  # clips; a network with large maps takes fewer
     channels_last: ClassVar[bool] = False  # keep (N, C, H, W) with the channels side by side in memory
     random_state: int
     device: str
@@ -168,7 +167,8 @@ class TorchRecognizer(Recognizer):
     def _logits(self, staged: Tensor) -> Tensor:
         self.module_.eval()
         with torch.inference_mode():
-            return torch.cat([self.forward(self.module_, batch) for batch in staged.split(_PREDICT_BATCH)])
+            batches = staged.split(self.predicted_at_once)
+            return torch.cat([self.forward(self.module_, batch) for batch in batches])
 
     def _progress(self, epochs: int) -> Any:
         return _EpochBar(epochs, type(self).__name__) if self.verbose else nullcontext(lambda loss: None)
