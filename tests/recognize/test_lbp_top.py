@@ -1,11 +1,13 @@
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
+from microexp import recognize
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError
 from microexp.recognize._lbp import lbp_top, neighbour_codes
@@ -146,9 +148,17 @@ def test_recogniser_without_interpolation_and_without_offset():
     assert np.array_equal(LBPTOP(n_frames=None, size=40, uniform=True).features(no_offset), own)
 
 
+def test_the_preset_of_the_benchmark_takes_every_frame_at_256_pixels():
+    clips, _ = flicker_clips()
+    model = recognize.create("lbp_top", "sr_mer")
+    frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in clips[1].frames[:]]
+    enlarged = np.stack([cv2.resize(frame, (256, 256)) for frame in frames])
+    assert np.array_equal(model.features(clips[1:2])[0], lbp_top(enlarged, 5, (1, 1, 4)))
+
+
 def test_recogniser_errors_name_the_clip():
     clips, _ = flicker_clips()
-    with pytest.raises(DataError, match=r"s1/c1: LBP-TOP .* at least 9 frames"):
+    with pytest.raises(DataError, match=r"s1/c1: LBP with radii .* at least 9 frames"):
         LBPTOP(n_frames=None).features([clips[0], clips[1].replace(offset=7)])
     with pytest.raises(DataError, match="no clips"):
         LBPTOP().features([])

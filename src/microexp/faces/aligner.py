@@ -12,7 +12,14 @@ import torch
 from microexp.cache import cached, identity_of, source_hash
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError, UnknownNameError
-from microexp.faces.alignment import AlignedFrames, Alignment, pose_of, smoothed, to_matrix
+from microexp.faces.alignment import (
+    DEFAULT_MARGIN,
+    AlignedFrames,
+    Alignment,
+    pose_of,
+    smoothed,
+    to_matrix,
+)
 from microexp.faces.base import Face, FaceDetector, main_face, same_face
 from microexp.faces.geometry import transform_points
 from microexp.registry import Registry
@@ -93,7 +100,7 @@ class FaceAligner(Stateless):
     def __init__(
         self,
         size: int = 224,
-        margin: float = 0.1,
+        margin: float = DEFAULT_MARGIN,
         mode: str = "onset",
         missing: str = "raise",
         landmarks: str | FaceDetector = "faceapi68",

@@ -14,10 +14,12 @@ import numpy as np
 from scipy.ndimage import correlate1d, median_filter
 
 from microexp.cache import source_hash
+from microexp.clip import Clip
 from microexp.faces.geometry import fit_similarity, warp
 from microexp.frames import Frames
 
 STABLE = np.arange(27, 48)  # nose and eyes: brows, mouth and jaw move with expressions
+DEFAULT_MARGIN = 0.1  # of the aligner; see `canonical_landmarks`
 _MEDIAN = 5  # detections over which a stray one is voted down
 
 
@@ -102,6 +104,20 @@ def canonical_landmarks(size: int, margin: float) -> np.ndarray:
         Room around the landmarks on each side, in the larger of their extents.
     """
     return (_unit_face() + margin) * (size / (1 + 2 * margin)) - 0.5
+
+
+def landmarks_of(clip: Clip) -> np.ndarray:
+    """Return where the landmarks of an aligned clip lie, ``(68, 2) float64``, pixels of its frames.
+
+    They are those in ``metadata["alignment"]``, scaled where the clip was resized since; where there are
+    none, those of the canonical face, squeezed to the frames as if the aligner had made them at its default
+    margin.
+    """
+    height, width = clip.size
+    alignment = clip.metadata.get("alignment")
+    side = alignment.size if alignment is not None else max(height, width)
+    points = alignment.landmarks if alignment is not None else canonical_landmarks(side, DEFAULT_MARGIN)
+    return (points + 0.5) * np.array([width, height]) / side - 0.5
 
 
 def pose_of(landmarks: np.ndarray, size: int, margin: float) -> np.ndarray:
