@@ -85,8 +85,8 @@ def test_a_method_of_another_package_joins_by_entry_point(
     (tmp_path / "otherpackage" / "mynet.py").write_text(
         'CARD = {\n    "class": "MyNet",\n    "title": "t",\n    "summary": "s.",\n'
         '    "takes": "a",\n    "gives": "b",\n    "presets": {"small": {"size": 2, "depth": 1}},\n'
-        "}\n\n\nclass MyNet:\n    def __init__(self, size=3, depth=9):\n"
-        "        self.size, self.depth = size, depth\n"
+        "}\n\n\nclass MyNet:\n    def __init__(self, size=3, depth=9, preset=None):\n"
+        "        self.size, self.depth, self.preset = size, depth, preset\n"
     )
     info = tmp_path / "otherpackage-1.dist-info"
     info.mkdir()
@@ -96,6 +96,7 @@ def test_a_method_of_another_package_joins_by_entry_point(
     registry = Registry("microexp.recognize")
     assert "mynet" in registry.names()
     assert registry.create("mynet", size=5).size == 5
+    assert registry.create("mynet", preset="fast").preset == "fast"  # a parameter of the class's own
     made = registry.create("mynet", "small", depth=4)  # what is given goes before the preset
     assert (made.size, made.depth) == (2, 4)
     with pytest.raises(UnknownNameError, match="preset of recognize 'mynet' 'smal'.*small"):

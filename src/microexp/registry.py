@@ -182,7 +182,7 @@ class Registry:
         module, _ = self._source(name)
         return getattr(importlib.import_module(module), self.card(name).class_name)
 
-    def create(self, name: str, preset: str | None = None, **params: Any) -> Any:
+    def create(self, name: str, preset: str | None = None, /, **params: Any) -> Any:
         """Return an instance of the method's class with the given parameters.
 
         Parameters

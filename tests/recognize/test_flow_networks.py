@@ -59,11 +59,11 @@ def test_htnet_cuts_eyes_above_and_mouth_corners_below() -> None:
     image = np.stack([y, x])[None].astype(np.float32)
     plain, transposed = htnet.four_crops(image), htnet.four_crops(image, transposed=True)
     assert plain.shape == (1, 2, 28, 28)
-    centres = [(11, 10), (11, 21), (21, 10), (21, 21)]  # row, column, kept inside the picture
+    centres = [(11, 9), (10, 21), (21, 10), (21, 20)]  # row, column: cut off, kept inside the picture
     for k, (row, column) in enumerate(centres):
         corner = (slice(None), (slice(None)), 14 * (k // 2), 14 * (k % 2))
         assert plain[corner][0].tolist() == [row - 7, column - 7]
-    assert transposed[0, :, 0, 14].tolist() == [21 - 7, 11 - 7]
+    assert transposed[0, :, 0, 14].tolist() == [21 - 7, 10 - 7]
 
 
 def test_inception_joins_four_branches_that_see_1_3_5_and_a_pooled_3() -> None:
@@ -83,10 +83,24 @@ def test_inception_joins_four_branches_that_see_1_3_5_and_a_pooled_3() -> None:
 
 def test_off_apexnet_keeps_u_and_v_apart_until_they_are_joined() -> None:
     module = off_apexnet.build_module().eval()
-    flow = torch.rand(1, 2, 28, 28, requires_grad=True)
-    module.u(flow[:, :1]).sum().backward()
-    assert flow.grad[:, 0].any()
-    assert not flow.grad[:, 1].any()
+    joined: list[torch.Tensor] = []
+    module.head.register_forward_hook(lambda head, x, y: joined.append(x[0]))
+    flow = torch.rand(1, 2, 28, 28)
+    module(flow)
+    flow[:, 1] += 1
+    module(flow)
+    (u, v), (same_u, other_v) = (x.chunk(2, dim=1) for x in joined)
+    assert torch.equal(u, same_u)
+    assert not torch.equal(v, other_v)
+
+
+def test_rcn_takes_pictures_of_any_size_from_8_on() -> None:
+    X, y = planted_images(6, size=8)
+    assert recognize.create("rcn_a", epochs=1, device="cpu").fit(X, y).predict(X).shape == (6,)
+    with pytest.raises(DataError, match="at least 8x8"):
+        recognize.create("rcn_a", epochs=1, device="cpu").fit(X[..., :6, :6], y)
+    with pytest.raises(OptionError, match="maps and pool must be 1 or more, got 32 and 0"):
+        recognize.create("rcn_a", pool=0).check_parameters()
 
 
 def test_rcn_attention_lies_between_0_and_1_and_survives_a_constant_map() -> None:
@@ -128,6 +142,8 @@ def test_wrong_sizes_and_depths_are_refused() -> None:
         recognize.create("off_apexnet", epochs=1).fit(X[:, :, :20, :20], y)
     with pytest.raises(OptionError, match="depths must be three numbers"):
         recognize.create("htnet", depths=(1, 2)).check_parameters()
+    with pytest.raises(OptionError, match="depths must be three numbers"):
+        recognize.create("htnet", depths=3).check_parameters()
 
 
 def test_a_new_fit_forgets_the_epoch_that_a_monitor_chose_before() -> None:
