@@ -10,7 +10,7 @@ TORCH ?=
 TORCH_INDEX ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check docs-figures clean
+.PHONY: help setup demo test check docs docs-figures clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,13 @@ docs-figures: $(STAMP)  ## The pictures and tables of the docs
 	$(BIN)/python scripts/faces_figure.py
 	$(BIN)/python benchmarks/flow_error.py
 	$(BIN)/python benchmarks/apex.py
+	$(BIN)/python benchmarks/bidirectional.py
+	$(BIN)/python scripts/method_pages.py
+
+docs: $(STAMP)  ## The documentation, into site/
+	@test -x $(BIN)/zensical || { echo "zensical builds it: $(BIN)/python -m pip install 'zensical>=0.0.10'"; exit 1; }
+	$(BIN)/python scripts/method_pages.py --check
+	$(BIN)/zensical build
 
 clean:  ## Remove the environment
 	rm -rf $(VENV)

@@ -1,0 +1,104 @@
+"""How large a network is: its parameters, and the multiply-adds that one clip costs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from microexp.clip import Clip
+from microexp.errors import OptionError
+from microexp.recognize.base import Recognizer
+from microexp.recognize.torch_base import TorchRecognizer
+
+_SIDE, _FRAMES = 64, 12  # of the clip that is counted; most networks bring any clip to one size
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Counts of a network.
+
+    Attributes
+    ----------
+    parameters : int
+        All numbers that training may change.
+    multiply_adds : int
+        Multiplications, each with its addition, of one clip's forward pass in evaluation mode:
+        those of convolutions (at padded positions too) and of matrix products, attention's included.
+        Biases, normalisation, activations, pooling, interpolation and all element-wise work are not counted,
+        nor is what turns the clip into the network's input.
+    input_shape : tuple of int
+        Of the network's input for one clip, without the axis of the clips.
+    """
+
+    parameters: int
+    multiply_adds: int
+    input_shape: tuple[int, ...]
+
+
+def complexity(recognizer: Recognizer, n_classes: int = 3) -> Complexity:
+    """Count the parameters and multiply-adds of a recogniser's network.
+
+    Nothing is computed: the network is built, and sees one clip, on PyTorch's "meta" device, where tensors
+    have a shape and no values. There every layer comes down to convolutions and matrix products; the fused
+    kernels of a processor, which PyTorch's counter does not see, are not used.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        One that is a network, fitted or not.
+    n_classes : int
+        Outputs, 2 or more.
+
+    Returns
+    -------
+    Complexity
+        A network that takes pictures of any size is counted at the size that its settings make of a clip of
+        64x64 pixels.
+
+    Raises
+    ------
+    OptionError
+        If the recogniser is no network, `n_classes` is below 2 or a setting cannot be used.
+    """
+    module = _network(recognizer, n_classes)
+    staged = recognizer.stage(recognizer.features([_clip()])).to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        recognizer.forward(module, staged)
+    return Complexity(
+        parameters=_size(module),
+        multiply_adds=counter.get_total_flops() // 2,
+        input_shape=tuple(staged.shape[1:]),
+    )
+
+
+def count_parameters(recognizer: Recognizer, n_classes: int = 3) -> int:
+    """Count the parameters alone, which takes no clip; arguments and errors as `complexity`."""
+    return _size(_network(recognizer, n_classes))
+
+
+def _network(recognizer: Recognizer, n_classes: int) -> nn.Module:
+    """Build the network on the meta device, in evaluation mode."""
+    if not isinstance(recognizer, TorchRecognizer):
+        raise OptionError(f"{type(recognizer).__name__} is no network: there is nothing to count")
+    if n_classes < 2:
+        raise OptionError(f"a network tells 2 classes or more apart, not {n_classes}")
+    recognizer.check_parameters()
+    with torch.device("meta"):
+        module = recognizer.build(n_classes)
+    return module.to("meta").eval()
+
+
+def _size(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _clip() -> Clip:
+    """A texture that slides down and back again."""
+    texture = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, 3), dtype=np.uint8)
+    apex = _FRAMES // 2
+    frames = [np.roll(texture, apex - abs(apex - i), axis=0) for i in range(_FRAMES)]
+    return Clip.from_array(np.stack(frames), onset=0, apex=apex, offset=_FRAMES - 1)
