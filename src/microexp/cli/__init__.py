@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from microexp.cli._common import EXIT_ON_BAD_INPUT, Bars, JsonFlag, err, out
+from microexp.cli.benchmark import benchmark_app
 from microexp.cli.cache import cache_app
 from microexp.cli.databases import datasets_app
 from microexp.cli.judge import audit, evaluate
@@ -144,4 +145,5 @@ def _source(card: Card) -> str:
 app.command()(evaluate)
 app.command()(audit)
 app.add_typer(datasets_app, name="datasets")
+app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(cache_app, name="cache")
