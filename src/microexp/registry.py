@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -23,6 +23,26 @@ from microexp.errors import MicroexpError, OptionError, UnknownNameError, sugges
 
 FAMILIES = ("datasets", "faces", "motion", "recognize")
 _CARD_TEXT = re.compile(r"^CARD = (\{.*?^\})", re.MULTILINE | re.DOTALL)
+
+
+def read_params(items: Iterable[str], option: str) -> dict[str, Any]:
+    """Read parameters written as NAME=VALUE; a value is a Python literal where it is one, else text.
+
+    Raises
+    ------
+    OptionError
+        If an item is not of that form; the message begins with `option`.
+    """
+    params: dict[str, Any] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise OptionError(f"{option} takes NAME=VALUE, got '{item}'")
+        try:
+            params[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            params[name] = value
+    return params
 
 
 class CardError(MicroexpError):

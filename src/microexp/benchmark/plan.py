@@ -7,7 +7,6 @@ rows or two specs have in common is computed once.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from microexp.datasets.base import Dataset
 from microexp.errors import DataError, MicroexpError, OptionError, PathMissingError, UnknownNameError
 from microexp.evaluate.folds import loso_folds
 from microexp.evaluate.loso import check_protocol, run_config
-from microexp.evaluate.prepare import create_step, prepare
+from microexp.evaluate.prepare import prepare, read_step
 from microexp.evaluate.store import canonical_json, run_key, write_atomically
 from microexp.evaluate.workers import Progress
 from microexp.recognize.base import Recognizer
@@ -329,18 +328,8 @@ def _origin(spec: Spec, i: int, key: str) -> Place:
 
 def _step(spec: Spec, i: int) -> Any:
     """Create a step of the preparation from NAME or NAME:OPTION=VALUE:..."""
-    name, *options = spec.prepare[i].split(":")
-    params: dict[str, Any] = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals or not key:
-            raise spec.fault(("prepare", i), f"a step is NAME:OPTION=VALUE:..., not '{spec.prepare[i]}'")
-        try:
-            params[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            params[key] = value
     try:
-        return create_step(name, **params)
+        return read_step(spec.prepare[i])
     except MicroexpError as error:
         raise spec.fault(("prepare", i), str(error)) from error
 

@@ -7,8 +7,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from microexp.errors import OptionError
-
 out, err = Console(), Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
@@ -51,19 +49,3 @@ class Bars:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total)
-
-
-def pairs(items: list[str] | None, option: str) -> dict[str, Any]:
-    """Read NAME=VALUE pairs; a value is a Python literal where it is one, else text."""
-    import ast
-
-    pairs: dict[str, Any] = {}
-    for item in items or []:
-        name, equals, value = item.partition("=")
-        if not equals or not name:
-            raise OptionError(f"{option} takes NAME=VALUE, got '{item}'")
-        try:
-            pairs[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            pairs[name] = value
-    return pairs

@@ -13,7 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from microexp.cli._common import EXIT_ON_FAULT, Bars, JsonFlag, err, out, pairs
+from microexp.cli._common import EXIT_ON_FAULT, Bars, JsonFlag, err, out
+from microexp.registry import read_params
 
 if TYPE_CHECKING:
     from microexp.benchmark import Changes, Plan, State, Task
@@ -179,8 +180,8 @@ def _changes(
         database=database,
         root=None if root is None else str(root),
         labels=labels,
-        data=pairs(data, "--data"),
-        params=pairs(param, "--param"),
+        data=read_params(data or [], "--data"),
+        params=read_params(param or [], "--param"),
         prepare=[] if prepare == ["none"] else prepare or None,
         selection=selection,
         seeds=seed or None,

@@ -10,8 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from microexp.cli._common import EXIT_ON_FAULT, Bars, JsonFlag, out, pairs
+from microexp.cli._common import EXIT_ON_FAULT, Bars, JsonFlag, out
 from microexp.errors import OptionError
+from microexp.registry import read_params
 
 datasets_app = typer.Typer(
     help="Look at a licensed copy of a database, or write synthetic clips.", no_args_is_help=True
@@ -41,7 +42,7 @@ def check(
 
     from microexp import datasets
 
-    checks = datasets.create(name, root=root, **pairs(data, "--data")).check()
+    checks = datasets.create(name, root=root, **read_params(data or [], "--data")).check()
     good = all(c.ok for c in checks)
     if as_json:
         print(json.dumps({"database": name, "ok": good, "checks": [asdict(c) for c in checks]}, indent=1))
@@ -110,7 +111,7 @@ def synthesize(
                 nuisance=nuisance,
                 seed=seed,
                 progress=bars.update,
-                **pairs(data, "--data"),
+                **read_params(data or [], "--data"),
             )
         told = f"Wrote a look-alike of {layout} with {len(made.clips)} clips to {directory}"
         out.print(told, highlight=False, soft_wrap=True, markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from microexp.cli._common import Bars, JsonFlag, err, out, pairs
+from microexp.cli._common import Bars, JsonFlag, err, out
 from microexp.errors import OptionError
+from microexp.registry import read_params
 
 if TYPE_CHECKING:
     from microexp.evaluate import Evaluation
@@ -82,21 +83,21 @@ def evaluate(
     """
     from microexp import datasets, recognize
     from microexp.evaluate.loso import check_protocol, loso, run_config
-    from microexp.evaluate.prepare import create_step
     from microexp.evaluate.prepare import prepare as prepare_clips
+    from microexp.evaluate.prepare import read_step
     from microexp.evaluate.report import write_report
     from microexp.evaluate.store import run_key
 
-    params = pairs(param, "--param")
+    params = read_params(param or [], "--param")
     if "random_state" in params:
         raise OptionError("--param random_state: give the seed as --seed")
     if epochs is not None:
         params["epochs"] = epochs
-    options = pairs(data, "--data")
+    options = read_params(data or [], "--data")
     if root is not None:
         options["root"] = root
     recognizer = recognize.create(method, preset, **params)
-    steps = [_step(text, create_step) for text in prepare or []]
+    steps = [read_step(text) for text in prepare or []]
     dataset = datasets.create(database, **options).load(labels)
     seeds = tuple(seed or [0])
     if steps:
@@ -171,12 +172,6 @@ def audit(
     for row in rows:
         shown.add_row("[green]yes[/]" if row.possible else "[bold red]no[/]", row.method, row.sentence)
     out.print(shown)
-
-
-def _step(text: str, create: Callable[..., Any]) -> Any:
-    """Make a step of NAME or NAME:OPTION=VALUE:..."""
-    name, *options = text.split(":")
-    return create(name, **pairs(options, f"--prepare {name}:"))
 
 
 def _show(result: Evaluation) -> None:

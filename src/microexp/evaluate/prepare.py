@@ -18,6 +18,7 @@ from microexp.clip import Clip
 from microexp.datasets.base import Dataset, fingerprint
 from microexp.errors import MicroexpError, OptionError, UnknownNameError
 from microexp.evaluate.workers import Progress, in_workers, leave_ctrl_c_to_the_parent, one_thread
+from microexp.registry import read_params
 
 _CLIPS_A_TASK = 4
 
@@ -38,6 +39,12 @@ def create_step(name: str, **params: Any) -> Any:
     if name in families:
         return families[name].create(name, **params)
     raise UnknownNameError("step", name, _steps())
+
+
+def read_step(text: str) -> Any:
+    """Return the transformer that ``NAME`` or ``NAME:OPTION=VALUE:...`` stands for, as `create_step`."""
+    name, *options = text.split(":")
+    return create_step(name, **read_params(options, f"the step {name}:"))
 
 
 def prepare(
