@@ -67,7 +67,7 @@ def test_networks_are_counted_and_others_are_not() -> None:
         ("    params", "    labels: megc\n    params", r"line 4, databases\[0\].labels: .* megc3"),
         ("name: synthetic", "name: megc2019_flow", r"line 4, databases\[0\].params.n_subjects"),
         ("title: Small", "title: S\nprepare: [alinger]", r"line 2, prepare\[0\]: .* mean 'aligner'"),
-        ("title: Small", "title: S\nprepare: ['apex:on']", r"line 2, prepare\[0\]: the step apex: takes NAME=VALUE"),
+        ("title: Small", "title: S\nprepare: ['apex:on']", r"line 2, prepare\[0\]: .* takes NAME=VALUE"),
         ("title: Small", "title: S\nprepare: ['apex:x=1']", r"line 2, prepare\[0\]: .* no parameter 'x'"),
     ],
 )
