@@ -86,7 +86,7 @@ def predict(matrix: np.ndarray, C: float, y: np.ndarray, train: np.ndarray, test
 def inner_predictions(
     kernels: Kernels, y: np.ndarray, groups: np.ndarray, train: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Predictions of the training clips by each setting of the grid, none by a machine that saw the subject."""
+    """Predictions of the training clips by each setting, none by a machine that saw the subject."""
     predicted = np.zeros((len(GRID), len(train)), int)
     for rest, held in GroupKFold(INNER_FOLDS).split(train, groups=groups[train]):
         inner, test = train[rest], train[held]
