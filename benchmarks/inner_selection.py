@@ -3,8 +3,8 @@
     python benchmarks/inner_selection.py --root path/to/megc2019-flow
 
 For each left-out subject, every setting of a grid fixed beforehand is judged by 5-fold cross-validation over
-the subjects that are left, by UF1; the best is fitted on all of them and predicts the left-out one. So neither
-kernel, width nor penalty has seen the subject that it is judged on. The figures go into
+the subjects that are left, by UF1; the best is fitted on all of them and predicts the left-out one. So
+neither kernel, width nor penalty has seen the subject that it is judged on. The figures go into
 benchmarks/results/inner_selection.json.
 """
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 
 from microexp.benchmark.plan import Plan
 from microexp.benchmark.run import State, states
 from microexp.evaluate.evaluation import LEAK_MARK
 from microexp.evaluate.metrics import METRICS
+from microexp.evaluate.report import page_template
 from microexp.evaluate.store import write_atomically
 
 TABLE_CSV, TABLE_TEX, REPORT_HTML = "table.csv", "table.tex", "report.html"
@@ -139,10 +138,7 @@ def _published(plan: Plan) -> str:
 
 
 def _html(plan: Plan, found: Sequence[State], rows: list[dict[str, Any]]) -> str:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text("utf-8"))
+    template = page_template(__package__)
     versions = {
         f"{name} {version}"
         for state in found

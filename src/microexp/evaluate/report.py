@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from PIL import Image
 
 from microexp.clip import Clip
@@ -24,6 +24,19 @@ from microexp.motion.flow_image import colour_flow
 
 DIFFERENCE_GAIN = 6
 _INK, _ACCENT, _FAINT, _LEAK = "#1c2430", "#1f6f8b", "#9aa5b1", "#b3392f"
+
+
+def page_template(package: str) -> Template:
+    """Return the ``report.html.j2`` of a package, which may include ``page.css``, the style of all."""
+    sources = {"page.css": (__package__, "page.css"), "report": (package, "report.html.j2")}
+    environment = Environment(
+        loader=DictLoader({k: files(p).joinpath(f).read_text("utf-8") for k, (p, f) in sources.items()}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report")
 
 
 def write_report(
@@ -53,10 +66,7 @@ def write_report(
     Path
         `file`.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text("utf-8"))
+    template = page_template(__package__)
     dataset = evaluations[0].dataset
     html = template.render(
         title=title,
