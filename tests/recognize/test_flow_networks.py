@@ -94,6 +94,21 @@ def test_off_apexnet_keeps_u_and_v_apart_until_they_are_joined() -> None:
     assert not torch.equal(v, other_v)
 
 
+def test_off_apexnet_computes_the_same_in_training_as_in_two_streams_of_plain_layers() -> None:
+    module = off_apexnet.build_module().train()
+    module.head = nn.Sequential(*[part for part in module.head if "Dropout" not in type(part).__name__])
+    flow = torch.rand(4, 2, 28, 28)
+    features = []
+    for k, stream in enumerate((module.u, module.v)):
+        x = flow[:, k : k + 1]
+        for conv in (stream.first, stream.second):
+            x = nn.functional.max_pool2d(nn.functional.relu(conv(x)), 2)
+        features.append(x.flatten(1))
+    plain = module.head(torch.cat(features, dim=1))
+    assert torch.allclose(module(flow), plain, atol=1e-6)
+    assert torch.allclose(module.eval()(flow), plain, atol=1e-6)
+
+
 def test_rcn_takes_pictures_of_any_size_from_8_on() -> None:
     X, y = planted_images(6, size=8)
     assert recognize.create("rcn_a", epochs=1, device="cpu").fit(X, y).predict(X).shape == (6,)

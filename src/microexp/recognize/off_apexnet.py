@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from microexp.recognize._flow_network import FlowNetwork
 from microexp.recognize._layers import HalfDropout
@@ -74,7 +77,7 @@ class OFFApexNetModule(nn.Module):
 
     def __init__(self, n_classes: int = 3) -> None:
         super().__init__()
-        self.u, self.v = _stream(), _stream()
+        self.u, self.v = _Stream(), _Stream()
         self.head = nn.Sequential(
             nn.Linear(2 * 16 * 7 * 7, 1024),
             nn.ReLU(),
@@ -86,19 +89,35 @@ class OFFApexNetModule(nn.Module):
         )
 
     def forward(self, flow: Tensor) -> Tensor:
+        if self.training:
+            first = _both(self.u.first, self.v.first, flow)
+            return self.head(_both(self.u.second, self.v.second, first).flatten(1))
         return self.head(torch.cat([self.u(flow[:, :1]), self.v(flow[:, 1:])], dim=1))
 
 
-def _stream() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-    )
+class _Stream(nn.Module):
+    """The convolutions of one component."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 6, 5, padding=2)
+        self.second = nn.Conv2d(6, 16, 5, padding=2)
+
+    def forward(self, component: Tensor) -> Tensor:
+        """``(N, 1, 28, 28)`` to ``(N, 784)``."""
+        first = F.relu(F.max_pool2d(self.first(component), 2))
+        return F.relu(F.max_pool2d(self.second(first), 2)).flatten(1)
+
+
+def _both(u: nn.Conv2d, v: nn.Conv2d, maps: Tensor) -> Tensor:
+    """Convolve the first half of the maps by `u`, the second by `v`; then max-pool 2 and ReLU.
+
+    One convolution whose weights across the halves are zero trains in less time than two.
+    """
+    own = u.in_channels
+    weight = torch.cat([F.pad(u.weight, (0, 0, 0, 0, 0, own)), F.pad(v.weight, (0, 0, 0, 0, own, 0))])
+    bias = torch.cat([cast(Tensor, u.bias), cast(Tensor, v.bias)])
+    return F.relu(F.max_pool2d(F.conv2d(maps, weight, bias, padding=2), 2))
 
 
 class OFFApexNet(FlowNetwork):
