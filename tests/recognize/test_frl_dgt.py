@@ -80,6 +80,11 @@ def test_displacement_generation_has_the_multiply_adds_of_the_table() -> None:
     assert convolutions + 4 * norms + 11 * upsampled == pytest.approx(3.866e9, abs=0.0005e9)
 
 
+def test_a_narrower_generator_has_the_filters_of_the_table_in_proportion() -> None:
+    channels = [m.out_channels for m in DisplacementGenerator(8).modules() if isinstance(m, nn.Conv2d)]
+    assert channels == [o // 4 for _, o, _, _ in TABLE[:-1]] + [2]
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (4, 8), (36, 60)])
 def test_displacements_are_as_large_as_the_frames_and_within_one(height: int, width: int) -> None:
     out = DisplacementGenerator()(torch.rand(2, 2, height, width))
@@ -227,12 +232,28 @@ def test_boxes_do_not_depend_on_the_size_of_the_face() -> None:
 
 
 def test_a_fusion_layer_averages_tokens() -> None:
-    layer, token = FusionLayer(8), torch.rand(1, 1, 8)
+    layer, token = FusionLayer(5, 8), torch.rand(1, 1, 8)
     fused, weights = layer(token.expand(3, 5, 8))
     assert torch.allclose(weights, torch.full((3, 5), 0.2))
-    assert torch.allclose(fused, token[:, 0].expand(3, 8), atol=1e-6)
-    fused, weights = layer(torch.rand(3, 5, 8))
+    assert torch.allclose(fused, (token[:, 0] * layer.places.mean(0)).expand(3, 8), atol=1e-6)
+    nn.init.ones_(layer.places)
+    tokens = torch.rand(3, 5, 8)
+    fused, weights = layer(tokens)
     assert torch.allclose(weights.sum(1), torch.ones(3))
+    assert (fused >= tokens.amin(1)).all()
+    assert (fused <= tokens.amax(1)).all()
+
+
+def test_fusion_keeps_where_a_token_was() -> None:
+    layer, tokens = FusionLayer(5, 8), torch.rand(3, 5, 8)
+    assert not torch.allclose(layer(tokens)[0], layer(tokens.flip(1))[0], rtol=1e-2)
+
+
+def test_fusion_does_not_depend_on_the_spread_of_its_channels() -> None:
+    fusion, maps = build_module(3, 32, 16, 2, 4).fusion, torch.rand(4, 4, 32, 32)
+    scale, shift = torch.tensor([0.5, 10.0, 2.0, 1.0]), torch.tensor([0.0, 5.0, -3.0, 1.0])
+    other = maps * scale.view(1, 4, 1, 1) + shift.view(1, 4, 1, 1)
+    assert torch.allclose(fusion(maps)[0], fusion(other)[0], atol=0.01)
 
 
 @pytest.mark.parametrize(("size", "patch"), [(32, 8), (32, 4), (64, 16), (56, 14), (24, 2)])
@@ -251,7 +272,7 @@ def test_what_a_region_shows_reaches_its_fusion_alone() -> None:
     """A change inside one box, outside all others, changes the local weights of that region only."""
     grid = [(0.0, 0.0), (1 / 3, 0.0), (2 / 3, 0.0), (0.0, 0.5), (1 / 3, 0.5), (2 / 3, 0.5)]
     boxes = np.array([(x, y, x + 1 / 4, y + 1 / 4) for x, y in grid])
-    fusion = build_module(3, 48, 16, 2, 4, boxes).fusion
+    fusion = build_module(3, 48, 16, 2, 4, boxes).eval().fusion
     maps = torch.rand(1, 4, 48, 48)
     changed = maps.clone()
     changed[..., 2:10, 18:26] += torch.rand(8, 8)  # inside the second
@@ -270,6 +291,19 @@ def test_each_loss_alone_trains_the_displacement(alone: str) -> None:
     assert all(p.grad.abs().sum() > 0 for p in module.generator.conv10.parameters())
     assert module.generator.conv1[0].weight.grad.abs().sum() > 0
     assert (module.classifier.weight.grad.abs().sum() > 0) == (alone == "recognition")
+
+
+def test_recognition_waits_for_the_warmup_of_the_displacement() -> None:
+    torch.manual_seed(0)
+    module, frames, labels = build_module(3, 32, 16, 2, 4), torch.rand(3, 2, 32, 32), torch.arange(3)
+    net = FRLDGT(**SMALL, warmup=2)
+    learned = []
+    for _ in range(4):
+        module.zero_grad()
+        net.loss(module, frames, labels, nn.CrossEntropyLoss()).backward()
+        assert module.generator.conv1[0].weight.grad is not None
+        learned.append(module.classifier.weight.grad is not None)
+    assert learned == [False, False, True, True]
 
 
 def test_the_loss_is_cross_entropy_and_the_weighted_difference_of_warped_frames() -> None:
@@ -347,6 +381,8 @@ def test_what_cannot_be_drawn_is_refused(picture: np.ndarray, weights: np.ndarra
         ({"size": 32.0}, "size must be a whole number"),
         ({"heads": 3}, "heads must divide width"),
         ({"apex_views": 0}, "apex_views must be a whole number, 1 or more"),
+        ({"generator_width": 7}, "generator_width must be even"),
+        ({"warmup": -1}, "warmup must be a whole number, 0 or more"),
         ({"warp_weight": -1.0}, "warp_weight"),
         ({"displacement_scale": 0.0}, "displacement_scale"),
         ({"decay": 0.0}, "decay"),

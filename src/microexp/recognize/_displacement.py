@@ -7,12 +7,14 @@ there, gives back the onset.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 _SLOPE = 0.2
-_MOMENTUM = 0.2  # twice PyTorch's: running statistics must settle in the few steps that small data give
+MOMENTUM = 0.2  # twice PyTorch's: running statistics must settle in the few steps that small data give
 _LARGEST, _EPSILON = 5, 1e-4
 
 
@@ -23,19 +25,31 @@ class DisplacementGenerator(nn.Module):
 
     Half the filters of the first layer start as differences of the frames, so that motion is seen from the
     first step on and need not be learned against the texture of the face.
+
+    Parameters
+    ----------
+    width : int
+        Filters of the first layer, even; the others have two or four times as many. 32 is the published
+        table.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
-        first = nn.Conv2d(2, 32, 3, padding=1)
+        first, half = nn.Conv2d(2, width, 3, padding=1), width // 2
         with torch.no_grad():
-            first.weight[:16, 1] = -first.weight[:16, 0]
-        self.conv1, self.conv2 = _activated(first), _block(32, 64, 4, stride=2)
-        self.conv3, self.conv4 = _block(64, 64, 3), _block(64, 128, 4, stride=2)
-        self.conv5, self.conv6 = _block(128, 128, 3), _block(128, 128, 3)
-        self.conv7 = _block(128, 64, 1)
-        self.conv8, self.conv9 = _block(128, 64, 3), _block(64, 64, 3)
-        self.conv10 = nn.Conv2d(64, 2, 3, padding=1)
+            first.weight[:half, 1] = -first.weight[:half, 0]
+        twice, four = 2 * width, 4 * width
+        self.conv1, self.conv2 = _activated(first), _block(width, twice, 4, stride=2)
+        self.conv3, self.conv4 = _block(twice, twice, 3), _block(twice, four, 4, stride=2)
+        self.conv5, self.conv6 = _block(four, four, 3), _block(four, four, 3)
+        self.conv7 = _block(four, twice, 1)
+        self.conv8, self.conv9 = _block(four, twice, 3), _block(twice, twice, 3)
+        self.conv10 = nn.Conv2d(twice, 2, 3, padding=1)
+
+    @property
+    def steps(self) -> int:
+        """Batches seen in training, as batch normalisation counts them."""
+        return int(cast(nn.BatchNorm2d, self.conv1[1]).num_batches_tracked or 0)
 
     def forward(self, frames: Tensor) -> Tensor:
         half = self.conv3(self.conv2(self.conv1(frames)))
@@ -77,7 +91,7 @@ def _block(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequen
 
 
 def _activated(conv: nn.Conv2d) -> nn.Sequential:
-    norm = nn.BatchNorm2d(conv.out_channels, momentum=_MOMENTUM)
+    norm = nn.BatchNorm2d(conv.out_channels, momentum=MOMENTUM)
     return nn.Sequential(conv, norm, nn.LeakyReLU(_SLOPE, inplace=True))
 
 

@@ -50,6 +50,8 @@ class PictureNetwork(TorchRecognizer):
         "auto", "cpu", "cuda", ...
     verbose : bool
         Show a progress bar over the epochs.
+    precision : {"float32", "bfloat16"} or None
+        See `microexp.train.Recipe`.
     """
 
     feature_ndim = 4
@@ -69,6 +71,7 @@ class PictureNetwork(TorchRecognizer):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         self.size = size
         self.difference = difference
@@ -82,13 +85,14 @@ class PictureNetwork(TorchRecognizer):
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
+        self.precision = precision
 
     def check_parameters(self) -> None:
         super().check_parameters()
         self._check_pictures()
 
     def recipe(self) -> Recipe:
-        names = ("epochs", "batch_size", "lr", "weight_decay", "order", "class_weight")
+        names = ("epochs", "batch_size", "lr", "weight_decay", "order", "class_weight", "precision")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return replace(self.published, **given)
 

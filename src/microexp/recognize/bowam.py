@@ -247,6 +247,7 @@ class BOWAM(ConvNeXtRecognizer):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
         frequency: str = "wavelet",
         wavelet: str = "haar",
         ratio: int = 16,
@@ -273,6 +274,7 @@ class BOWAM(ConvNeXtRecognizer):
             random_state,
             device,
             verbose,
+            precision,
         )
         self.frequency = frequency
         self.wavelet = wavelet

@@ -112,6 +112,7 @@ class CNNSVM(PictureNetwork):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         super().__init__(
             size,
@@ -126,6 +127,7 @@ class CNNSVM(PictureNetwork):
             random_state,
             device,
             verbose,
+            precision,
         )
         self.C = C
 

@@ -103,6 +103,7 @@ class ConvNeXt(ConvNeXtRecognizer):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         super().__init__(
             flow,
@@ -122,6 +123,7 @@ class ConvNeXt(ConvNeXtRecognizer):
             random_state,
             device,
             verbose,
+            precision,
         )
 
     def unit(self, channels: int) -> nn.Module:

@@ -165,9 +165,20 @@ class FeatRef(FlowNetwork):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         super().__init__(
-            epochs, batch_size, lr, weight_decay, order, class_weight, motion, random_state, device, verbose
+            epochs,
+            batch_size,
+            lr,
+            weight_decay,
+            order,
+            class_weight,
+            motion,
+            random_state,
+            device,
+            verbose,
+            precision,
         )
         self.balance = balance
         self.units = units

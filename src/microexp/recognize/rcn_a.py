@@ -128,6 +128,7 @@ class RCNA(FlowNetwork):
     """
 
     size = None
+    channels_last = True
     published = Recipe(epochs=20, batch_size=64, lr=5e-4, optimizer="sgd")
 
     def __init__(
@@ -146,9 +147,20 @@ class RCNA(FlowNetwork):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         super().__init__(
-            epochs, batch_size, lr, weight_decay, order, class_weight, motion, random_state, device, verbose
+            epochs,
+            batch_size,
+            lr,
+            weight_decay,
+            order,
+            class_weight,
+            motion,
+            random_state,
+            device,
+            verbose,
+            precision,
         )
         self.maps = maps
         self.pool = pool

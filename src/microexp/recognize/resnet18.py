@@ -86,6 +86,7 @@ class ResNet18(PictureNetwork):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         super().__init__(
             size,
@@ -100,6 +101,7 @@ class ResNet18(PictureNetwork):
             random_state,
             device,
             verbose,
+            precision,
         )
         self.width = width
         self.pretrained = pretrained

@@ -107,6 +107,7 @@ class ResNet3D(PictureNetwork):
         random_state: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        precision: str | None = None,
     ) -> None:
         super().__init__(
             size,
@@ -121,6 +122,7 @@ class ResNet3D(PictureNetwork):
             random_state,
             device,
             verbose,
+            precision,
         )
         self.depth = depth
         self.shortcut = shortcut

@@ -107,7 +107,9 @@ class TorchRecognizer(Recognizer):
             self.module_ = self.build(len(self.classes_)).to(device)
             self.module_.to(memory_format=layout)  # type: ignore[call-overload]
             staged, answers = self.expand(self.stage(features), torch.from_numpy(targets))
-            staged, answers = staged.to(device).contiguous(memory_format=layout), answers.to(device)
+            staged, answers = staged.to(device), answers.to(device)
+            if staged.ndim == 4:
+                staged = staged.contiguous(memory_format=layout)
             epochs = train_epochs(self.module_, staged, answers, recipe, self.loss, self.augment)
             try:
                 for loss in epochs:
