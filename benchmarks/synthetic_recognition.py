@@ -3,9 +3,11 @@
     python benchmarks/synthetic_recognition.py [--only NAME...] [--jobs N] [--part methods|drift|both|page]
 
 merges the figures into benchmarks/results/synthetic_recognition.json after each method, so it may be stopped
-and be run in parts; then writes docs/synthetic_recognition.md (the part "page" does that only). Large networks run at
-the reduced settings below, which the table states: so many epochs that they learn their training clips within
-minutes. They, and the nuisance, were tried on the database of seed 0; the figures are of seed 1.
+and be run in parts; then writes docs/synthetic_recognition.md (the part "page" does that only).
+
+Large networks run at the reduced settings below, which the table states: so many epochs that they learn their
+training clips within minutes. They, and the nuisance, were tried on the database of seed 0; the figures are
+of seed 1.
 
 The part "drift" puts bidirectional against one-way flow, on clips whose heads slide steadily.
 """
@@ -229,7 +231,7 @@ def page_of(result: dict[str, Any]) -> str:
         parts += [
             "## Bidirectional against one-way flow",
             f"The same clips with heads that slide by {', '.join(map(str, pixels))} pixels a frame, each in "
-            "a direction of its own; the apex midway between onset and offset, or where the expression has it.",
+            "a direction of its own; the apex midway between onset and offset, or where it was drawn.",
             drift_table(drift),
         ]
     parts.append(f"microexp {', '.join(commits)}. Made by\n\n    python benchmarks/synthetic_recognition.py")

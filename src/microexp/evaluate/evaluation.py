@@ -47,8 +47,8 @@ class Evaluation:
         epoch of the same training follows.
     probabilities : numpy.ndarray
         ``(n_seeds, N, K) float64``, of the first rule.
-    seconds : float
-        Sum over the folds, of one thread each.
+    seconds, cpu_seconds : float
+        Sums over the folds, of one thread each: by the clock, and of the processor.
     versions : tuple of dict
         Of everything that computed a part of it; more than one if a run was resumed after an update.
     """
@@ -59,6 +59,7 @@ class Evaluation:
     predictions: Mapping[str, np.ndarray]
     probabilities: np.ndarray
     seconds: float
+    cpu_seconds: float
     versions: tuple[Mapping[str, str], ...]
 
     @classmethod
@@ -94,6 +95,7 @@ class Evaluation:
             predictions=predictions,
             probabilities=probabilities,
             seconds=sum(fold.seconds for fold in every),
+            cpu_seconds=sum(fold.cpu_seconds for fold in every),
             versions=tuple(dict(v) for v in {tuple(sorted(f.versions.items())) for f in every}),
         )
 
@@ -202,6 +204,7 @@ class Evaluation:
             "databases": {part: rows[first, part] for part in self.parts[1:]},
             "other_rules": {rule: rows[rule, ALL] for rule in self.rules[1:]},
             "train_and_test_seconds": round(self.seconds, 3),
+            "train_and_test_cpu_seconds": round(self.cpu_seconds, 3),
             "versions": [dict(v) for v in self.versions],
         }
 

@@ -184,7 +184,7 @@ class Experiment:
 
     def fold_result(self, features: np.ndarray, fold: Fold, seed: int) -> FoldResult:
         """Return the outcome of one fold."""
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         fitted = self._fitted(features, fold, seed)
         test = np.asarray(features[fold.test])
         chosen = getattr(fitted, "best_epoch_", None)
@@ -200,6 +200,7 @@ class Experiment:
             last_epoch_prediction=last,
             best_epoch=chosen,
             seconds=time.perf_counter() - start,
+            cpu_seconds=time.process_time() - cpu_start,
             versions=self.versions,
         )
 

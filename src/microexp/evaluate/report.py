@@ -92,7 +92,9 @@ def write_report(
 def _facts(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     first = evaluations[0]
     computed = {f"{k} {v}" for e in evaluations for versions in e.versions for k, v in versions.items()}
-    seconds = ", ".join(f"{e.method} {e.seconds:.1f} s" for e in evaluations)
+    seconds = ", ".join(
+        f"{e.method} {e.seconds:.1f} s (processor {e.cpu_seconds:.1f} s)" for e in evaluations
+    )
     return [
         ("protocol", "leave-one-subject-out; predictions pooled over all folds, then scored once"),
         ("classes", ", ".join(first.dataset.classes)),

@@ -46,8 +46,8 @@ class FoldResult:
         The prediction of the last epoch, where another was chosen.
     best_epoch : int or None
         The epoch that was chosen, counted from 1.
-    seconds : float
-        Wall-clock time of training and prediction.
+    seconds, cpu_seconds : float
+        Training and prediction: by the clock, and of the processor (one thread).
     versions : mapping
         Versions of what computed it.
     """
@@ -62,6 +62,7 @@ class FoldResult:
     last_epoch_prediction: list[int] | None = None
     best_epoch: int | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
