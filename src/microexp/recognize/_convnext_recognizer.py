@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +22,6 @@ from microexp.recognize._convnext import (
     MAX_STRIDE,
     STEM,
     ConvNeXtModule,
-    PretrainedReport,
     load_pretrained,
 )
 from microexp.recognize._flow_augment import augment_flow, augment_pictures
@@ -35,6 +34,7 @@ from microexp.weights.download import locate
 AUGMENTATIONS = ("published", "flow", "none")
 
 
+@dataclass(eq=False, repr=False)
 class ConvNeXtRecognizer(TorchRecognizer):
     """A ConvNeXt on flow pictures, with BOWAM's views, sampling, augmentation and recipe.
 
@@ -91,47 +91,25 @@ class ConvNeXtRecognizer(TorchRecognizer):
     published: ClassVar[Recipe] = Recipe(
         epochs=100, batch_size=32, lr=1e-4, weight_decay=1e-4, optimizer="adamw", decay=0.987
     )
-    pretrained_report_: PretrainedReport
 
-    def __init__(
-        self,
-        flow: str = "add",
-        encoding: str = "hsv",
-        apex_shifts: bool = True,
-        augmentation: str | None = None,
-        size: int = 240,
-        dims: Sequence[int] = DIMS,
-        depths: Sequence[int] = DEPTHS,
-        layer_scale: float = 1e-6,
-        pretrained: str | Path | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        estimator: FlowEstimator | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        self.flow = flow
-        self.encoding = encoding
-        self.apex_shifts = apex_shifts
-        self.augmentation = augmentation
-        self.size = size
-        self.dims = dims
-        self.depths = depths
-        self.layer_scale = layer_scale
-        self.pretrained = pretrained
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.estimator = estimator
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
-        self.precision = precision
+    flow: str = "add"
+    encoding: str = "hsv"
+    apex_shifts: bool = True
+    augmentation: str | None = None
+    size: int = 240
+    dims: Sequence[int] = DIMS
+    depths: Sequence[int] = DEPTHS
+    layer_scale: float = 1e-6
+    pretrained: str | Path | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    estimator: FlowEstimator | None = None
+    random_state: int = 0
+    device: str = "auto"
+    verbose: bool = False
+    precision: str | None = None
 
     @abstractmethod
     def unit(self, channels: int) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from microexp.train import Recipe
 CHANNELS = ("u", "v", "strain")
 
 
+@dataclass(eq=False, repr=False)
 class FlowNetwork(TorchRecognizer):
     """A network on flow images of u, v and optical strain.
 
@@ -54,31 +55,17 @@ class FlowNetwork(TorchRecognizer):
     scale: ClassVar[float] = 1.0  # what the range [0, 1] of a flow image is multiplied by
     size: ClassVar[int | None] = 28  # side of the pictures; None where the network takes any
 
-    def __init__(
-        self,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        motion: TransformerMixin | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.order = order
-        self.class_weight = class_weight
-        self.motion = motion
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
-        self.precision = precision
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    order: str | None = None
+    class_weight: str | None = None
+    motion: TransformerMixin | None = None
+    random_state: int = 0
+    device: str = "auto"
+    verbose: bool = False
+    precision: str | None = None
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         motion = self.motion or FlowImage(size=self.size or 28)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cv2
@@ -20,6 +20,7 @@ from microexp.train import Recipe
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+@dataclass(eq=False, repr=False)
 class PictureNetwork(TorchRecognizer):
     """A network on RGB pictures of the face.
 
@@ -57,35 +58,19 @@ class PictureNetwork(TorchRecognizer):
     feature_ndim = 4
     published: ClassVar[Recipe]
 
-    def __init__(
-        self,
-        size: int = 112,
-        difference: bool = False,
-        flip: bool = False,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        self.size = size
-        self.difference = difference
-        self.flip = flip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.order = order
-        self.class_weight = class_weight
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
-        self.precision = precision
+    size: int = 112
+    difference: bool = False
+    flip: bool = False
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    order: str | None = None
+    class_weight: str | None = None
+    random_state: int = 0
+    device: str = "auto"
+    verbose: bool = False
+    precision: str | None = None
 
     def check_parameters(self) -> None:
         super().check_parameters()

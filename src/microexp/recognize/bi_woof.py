@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ CARD = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class BiWOOFSVM(SklearnRecognizer):
     """`microexp.motion.bi_woof.BiWOOF`, then scikit-learn's ``SVC(kernel="linear")``.
 
@@ -58,12 +60,9 @@ class BiWOOFSVM(SklearnRecognizer):
 
     feature_ndim = 2
 
-    def __init__(
-        self, C: float = 100.0, class_weight: str | None = None, motion: TransformerMixin | None = None
-    ) -> None:
-        self.C = C
-        self.class_weight = class_weight
-        self.motion = motion
+    C: float = 100.0
+    class_weight: str | None = None
+    motion: TransformerMixin | None = None
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         return (self.motion or BiWOOF()).fit_transform(clips)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
-from pathlib import Path
 
 from torch import nn
 
 from microexp.errors import OptionError, UnknownNameError
-from microexp.motion.base import FlowEstimator
 from microexp.recognize._convnext import DEPTHS, DIMS, ConvNeXtModule
 from microexp.recognize._convnext_recognizer import ConvNeXtRecognizer
 from microexp.recognize._frequency import FREQUENCIES, frequency_unit
@@ -208,6 +207,7 @@ def build_module(
     return ConvNeXtModule(unit, n_classes, in_channels, dims, depths, layer_scale)
 
 
+@dataclass(eq=False, repr=False)
 class BOWAM(ConvNeXtRecognizer):
     """BOWAM; parameters as `ConvNeXtRecognizer`, and those of its frequency unit.
 
@@ -228,61 +228,13 @@ class BOWAM(ConvNeXtRecognizer):
         Without both the wavelets only come and go. For "wavelet" and "fourier".
     """
 
-    def __init__(
-        self,
-        flow: str = "add",
-        encoding: str = "hsv",
-        apex_shifts: bool = True,
-        augmentation: str | None = None,
-        size: int = 240,
-        dims: Sequence[int] = DIMS,
-        depths: Sequence[int] = DEPTHS,
-        layer_scale: float = 1e-6,
-        pretrained: str | Path | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        estimator: FlowEstimator | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-        frequency: str = "wavelet",
-        wavelet: str = "haar",
-        ratio: int = 16,
-        shared_mlp: bool = True,
-        spatial_kernel: int = 3,
-        channel_attention: bool = True,
-        spatial_attention: bool = True,
-    ) -> None:
-        super().__init__(
-            flow,
-            encoding,
-            apex_shifts,
-            augmentation,
-            size,
-            dims,
-            depths,
-            layer_scale,
-            pretrained,
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            estimator,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
-        self.frequency = frequency
-        self.wavelet = wavelet
-        self.ratio = ratio
-        self.shared_mlp = shared_mlp
-        self.spatial_kernel = spatial_kernel
-        self.channel_attention = channel_attention
-        self.spatial_attention = spatial_attention
+    frequency: str = "wavelet"
+    wavelet: str = "haar"
+    ratio: int = 16
+    shared_mlp: bool = True
+    spatial_kernel: int = 3
+    channel_attention: bool = True
+    spatial_attention: bool = True
 
     def unit(self, channels: int) -> nn.Module:
         return frequency_unit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Self, cast
 
 import numpy as np
@@ -86,6 +87,7 @@ def _conv(channels: int, maps: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, maps, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
 
 
+@dataclass(eq=False, repr=False)
 class CNNSVM(PictureNetwork):
     """A small CNN whose last layer is a linear SVM; parameters as `PictureNetwork`, and C.
 
@@ -97,39 +99,8 @@ class CNNSVM(PictureNetwork):
 
     published = Recipe(epochs=50, batch_size=32, lr=1e-3)
 
-    def __init__(
-        self,
-        C: float = 1.0,
-        size: int = 128,
-        difference: bool = False,
-        flip: bool = False,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        super().__init__(
-            size,
-            difference,
-            flip,
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            order,
-            class_weight,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
-        self.C = C
+    C: float = 1.0
+    size: int = 128
 
     def check_parameters(self) -> None:
         super().check_parameters()

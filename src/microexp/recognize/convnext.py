@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from torch import nn
 
-from microexp.motion.base import FlowEstimator
 from microexp.recognize._convnext import DEPTHS, DIMS, ConvNeXtModule
 from microexp.recognize._convnext_recognizer import ConvNeXtRecognizer
 from microexp.recognize._frequency import frequency_unit
@@ -81,50 +80,11 @@ def build_module(
     return ConvNeXtModule(unit, n_classes, in_channels, dims, depths, layer_scale)
 
 
+@dataclass(eq=False, repr=False)
 class ConvNeXt(ConvNeXtRecognizer):
     """ConvNeXt-T on flow pictures; parameters as `ConvNeXtRecognizer`, the flow one-way by default."""
 
-    def __init__(
-        self,
-        flow: str = "traditional",
-        encoding: str = "hsv",
-        apex_shifts: bool = True,
-        augmentation: str | None = None,
-        size: int = 240,
-        dims: Sequence[int] = DIMS,
-        depths: Sequence[int] = DEPTHS,
-        layer_scale: float = 1e-6,
-        pretrained: str | Path | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        estimator: FlowEstimator | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        super().__init__(
-            flow,
-            encoding,
-            apex_shifts,
-            augmentation,
-            size,
-            dims,
-            depths,
-            layer_scale,
-            pretrained,
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            estimator,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
+    flow: str = "traditional"
 
     def unit(self, channels: int) -> nn.Module:
         return frequency_unit(channels, frequency="none")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
-from sklearn.base import TransformerMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -135,6 +135,7 @@ def proposal_loss(proposals: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(proposals, wanted, reduction="none").sum(1).mean()
 
 
+@dataclass(eq=False, repr=False)
 class FeatRef(FlowNetwork):
     """FeatRef; parameters as `FlowNetwork`, and these.
 
@@ -151,37 +152,8 @@ class FeatRef(FlowNetwork):
     channels_last = True
     published = Recipe(epochs=40, batch_size=32, lr=1e-3)
 
-    def __init__(
-        self,
-        balance: float = 0.85,
-        units: int = 128,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        motion: TransformerMixin | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        super().__init__(
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            order,
-            class_weight,
-            motion,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
-        self.balance = balance
-        self.units = units
+    balance: float = 0.85
+    units: int = 128
 
     def check_parameters(self) -> None:
         super().check_parameters()

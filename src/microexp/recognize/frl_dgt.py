@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import TypeVar, cast
 
@@ -143,6 +144,7 @@ class FRLDGTModule(nn.Module):
         return self.classifier(learned), weights
 
 
+@dataclass(eq=False, repr=False)
 class FRLDGT(TorchRecognizer):
     """FRL-DGT, trained end to end.
 
@@ -183,45 +185,24 @@ class FRLDGT(TorchRecognizer):
     feature_ndim = 4
     predicted_at_once = 16  # at 64 and 224 pixels the maps would fill gigabytes
 
-    def __init__(
-        self,
-        size: int = 224,
-        width: int = 256,
-        heads: int = 8,
-        patch: int = 16,
-        epochs: int = 50,
-        batch_size: int = 16,
-        lr: float = 1e-4,
-        weight_decay: float = 1e-4,
-        decay: float = 0.95,
-        apex_views: int = 5,
-        warp_weight: float = 50.0,
-        displacement_scale: float = 8.0,
-        warmup: int = 0,
-        boxes: np.ndarray | None = None,
-        generator_width: int = 32,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-    ) -> None:
-        self.size = size
-        self.width = width
-        self.heads = heads
-        self.patch = patch
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.decay = decay
-        self.apex_views = apex_views
-        self.warp_weight = warp_weight
-        self.displacement_scale = displacement_scale
-        self.warmup = warmup
-        self.boxes = boxes
-        self.generator_width = generator_width
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
+    size: int = 224
+    width: int = 256
+    heads: int = 8
+    patch: int = 16
+    epochs: int = 50
+    batch_size: int = 16
+    lr: float = 1e-4
+    weight_decay: float = 1e-4
+    decay: float = 0.95
+    apex_views: int = 5
+    warp_weight: float = 50.0
+    displacement_scale: float = 8.0
+    warmup: int = 0
+    boxes: np.ndarray | None = None
+    generator_width: int = 32
+    random_state: int = 0
+    device: str = "auto"
+    verbose: bool = False
 
     def check_parameters(self) -> None:
         super().check_parameters()

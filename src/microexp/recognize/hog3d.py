@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ CARD = {
 _BINS = 8
 
 
+@dataclass(eq=False, repr=False)
 class HOG3D(SklearnRecognizer):
     """Gradient histograms of grey frames, then scikit-learn's ``SVC(kernel="linear")``.
 
@@ -66,13 +68,10 @@ class HOG3D(SklearnRecognizer):
 
     feature_ndim = 2
 
-    def __init__(
-        self, size: int = 64, divisions: int = 1, C: float = 100.0, class_weight: str | None = None
-    ) -> None:
-        self.size = size
-        self.divisions = divisions
-        self.C = C
-        self.class_weight = class_weight
+    size: int = 64
+    divisions: int = 1
+    C: float = 100.0
+    class_weight: str | None = None
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         """Return the histograms ``(N, divisions * 12 * 24) float32``; see `gradient_histograms`.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from torch import Tensor, nn
 
 from microexp.errors import OptionError
@@ -199,6 +199,7 @@ def four_crops(images: np.ndarray, transposed: bool = False) -> np.ndarray:
     return np.concatenate(rows, axis=-2)
 
 
+@dataclass(eq=False, repr=False)
 class HTNet(FlowNetwork):
     """HTNet; parameters as `FlowNetwork`, and those of its size.
 
@@ -216,41 +217,10 @@ class HTNet(FlowNetwork):
     scale = 255.0
     published = Recipe(epochs=800, batch_size=256, lr=5e-5, order="by-class")
 
-    def __init__(
-        self,
-        width: int = 256,
-        heads: int = 3,
-        depths: Sequence[int] = (2, 2, 10),
-        transposed: bool = True,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        motion: TransformerMixin | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        super().__init__(
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            order,
-            class_weight,
-            motion,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
-        self.width = width
-        self.heads = heads
-        self.depths = depths
-        self.transposed = transposed
+    width: int = 256
+    heads: int = 3
+    depths: Sequence[int] = (2, 2, 10)
+    transposed: bool = True
 
     def check_parameters(self) -> None:
         super().check_parameters()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ CARD = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class LBPTOP(SklearnRecognizer):
     """LBP-TOP histograms of grey frames, then scikit-learn's ``SVC(kernel="linear")``.
 
@@ -79,23 +81,13 @@ class LBPTOP(SklearnRecognizer):
 
     feature_ndim = 2
 
-    def __init__(
-        self,
-        n_frames: int | None = 10,
-        size: int = 64,
-        blocks: int = 5,
-        radii: tuple[int, int, int] = (1, 1, 4),
-        uniform: bool = False,
-        C: float = 100.0,
-        class_weight: str | None = None,
-    ) -> None:
-        self.n_frames = n_frames
-        self.size = size
-        self.blocks = blocks
-        self.radii = radii
-        self.uniform = uniform
-        self.C = C
-        self.class_weight = class_weight
+    n_frames: int | None = 10
+    size: int = 64
+    blocks: int = 5
+    radii: tuple[int, int, int] = (1, 1, 4)
+    uniform: bool = False
+    C: float = 100.0
+    class_weight: str | None = None
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         """Return the histograms ``(N, blocks * blocks * 3 * bins) float32``; see `lbp_top`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ CARD = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class LinearSVM(SklearnRecognizer):
     """scikit-learn's `LinearSVC` on the flattened flow image.
 
@@ -43,17 +45,10 @@ class LinearSVM(SklearnRecognizer):
 
     feature_ndim = 4
 
-    def __init__(
-        self,
-        C: float = 0.001,
-        class_weight: str | None = "balanced",
-        motion: TransformerMixin | None = None,
-        random_state: int = 0,
-    ) -> None:
-        self.C = C
-        self.class_weight = class_weight
-        self.motion = motion
-        self.random_state = random_state
+    C: float = 0.001
+    class_weight: str | None = "balanced"
+    motion: TransformerMixin | None = None
+    random_state: int = 0
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         return (self.motion or FlowImage()).fit_transform(clips)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ CARD = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class MDMOSVM(SklearnRecognizer):
     """`microexp.motion.mdmo.MDMO`, then scikit-learn's ``SVC(kernel="poly")``.
 
@@ -59,19 +61,11 @@ class MDMOSVM(SklearnRecognizer):
 
     feature_ndim = 2
 
-    def __init__(
-        self,
-        beta: float = 0.5,
-        degree: int = 3,
-        C: float = 1.0,
-        class_weight: str | None = None,
-        motion: TransformerMixin | None = None,
-    ) -> None:
-        self.beta = beta
-        self.degree = degree
-        self.C = C
-        self.class_weight = class_weight
-        self.motion = motion
+    beta: float = 0.5
+    degree: int = 3
+    C: float = 1.0
+    class_weight: str | None = None
+    motion: TransformerMixin | None = None
 
     def check_parameters(self) -> None:
         super().check_parameters()

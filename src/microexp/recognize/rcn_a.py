@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -114,6 +113,7 @@ class RCNAModule(nn.Module):
         return ((by_class - low) / spread.clamp_min(_LEAST_SPREAD)).mean(1, keepdim=True)
 
 
+@dataclass(eq=False, repr=False)
 class RCNA(FlowNetwork):
     """RCN-A; parameters as `FlowNetwork`, and those of its size.
 
@@ -131,41 +131,10 @@ class RCNA(FlowNetwork):
     channels_last = True
     published = Recipe(epochs=20, batch_size=64, lr=5e-4, optimizer="sgd")
 
-    def __init__(
-        self,
-        maps: int = 32,
-        pool: int = 5,
-        attention: bool = True,
-        stop_loss: float = 0.0,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        motion: TransformerMixin | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        super().__init__(
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            order,
-            class_weight,
-            motion,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
-        self.maps = maps
-        self.pool = pool
-        self.attention = attention
-        self.stop_loss = stop_loss
+    maps: int = 32
+    pool: int = 5
+    attention: bool = True
+    stop_loss: float = 0.0
 
     def check_parameters(self) -> None:
         super().check_parameters()

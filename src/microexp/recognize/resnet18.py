@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -57,6 +58,7 @@ def build_module(n_classes: int = 3, width: int = 64) -> ResNet:
     return ResNet(2, n_classes, width=width)
 
 
+@dataclass(eq=False, repr=False)
 class ResNet18(PictureNetwork):
     """ResNet-18; parameters as `PictureNetwork`, and these.
 
@@ -70,41 +72,8 @@ class ResNet18(PictureNetwork):
 
     published = Recipe(epochs=30, batch_size=32, lr=1e-4)
 
-    def __init__(
-        self,
-        width: int = 64,
-        pretrained: str | Path | None = None,
-        size: int = 112,
-        difference: bool = False,
-        flip: bool = False,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        super().__init__(
-            size,
-            difference,
-            flip,
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            order,
-            class_weight,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
-        self.width = width
-        self.pretrained = pretrained
+    width: int = 64
+    pretrained: str | Path | None = None
 
     def check_parameters(self) -> None:
         """Raise `OptionError`, or `WeightsError` where the file of weights cannot be read."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from torch import nn
 
@@ -70,6 +72,7 @@ def build_module(n_classes: int = 3, depth: int = 18, shortcut: str = "A", width
     return ResNet(3, n_classes, DEPTHS[depth], width, shortcut)
 
 
+@dataclass(eq=False, repr=False)
 class ResNet3D(PictureNetwork):
     """3D ResNet on frames from onset to offset; parameters as `PictureNetwork`, and these.
 
@@ -89,45 +92,10 @@ class ResNet3D(PictureNetwork):
     predicted_at_once = 8  # at 64 the first layer alone would fill gigabytes
     published = Recipe(epochs=30, batch_size=8, lr=1e-4)
 
-    def __init__(
-        self,
-        depth: int = 18,
-        shortcut: str = "A",
-        n_frames: int = 16,
-        width: int = 64,
-        size: int = 112,
-        difference: bool = False,
-        flip: bool = False,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        order: str | None = None,
-        class_weight: str | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: bool = False,
-        precision: str | None = None,
-    ) -> None:
-        super().__init__(
-            size,
-            difference,
-            flip,
-            epochs,
-            batch_size,
-            lr,
-            weight_decay,
-            order,
-            class_weight,
-            random_state,
-            device,
-            verbose,
-            precision,
-        )
-        self.depth = depth
-        self.shortcut = shortcut
-        self.n_frames = n_frames
-        self.width = width
+    depth: int = 18
+    shortcut: str = "A"
+    n_frames: int = 16
+    width: int = 64
 
     def check_parameters(self) -> None:
         super().check_parameters()
