@@ -235,7 +235,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_table(tmp_path: Path, folds
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path: Path) -> None:
-    root = write_megc_tree(tmp_path / "megc", subjects=7)
+    root = write_megc_tree(tmp_path / "megc", subjects=30)  # more than are done before the signal arrives
     run = tmp_path / "run"
     process = subprocess.Popen(
         [*COMMAND, "--root", str(root), "--out", str(run)],
@@ -252,7 +252,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "run the same command to go on" in " ".join(errors.split())
     assert "Traceback" not in errors
-    assert 1 <= len(fold_files(run)) <= 7
+    assert 1 <= len(fold_files(run)) < 30
 
 
 def test_folds_record_what_computed_them(tmp_path: Path) -> None:
