@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from microexp import recognize
 from microexp.errors import DataError, OptionError
 from microexp.evaluate.grad_cam import energy_share, grad_cam, overlay
+from microexp.motion.flow_image import FlowImage
 from microexp.recognize.torch_base import TorchRecognizer
 from microexp.train import Recipe
 from tests.conftest import planted_images
@@ -34,7 +35,7 @@ class Plain(TorchRecognizer):
         self.verbose = verbose
 
     def describe(self, clips: Any) -> np.ndarray:
-        raise NotImplementedError
+        return FlowImage().fit_transform(clips)
 
     def build(self, n_classes: int) -> nn.Module:
         pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
