@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +37,8 @@ AUGMENTATIONS = ("published", "flow", "none")
 class ConvNeXtRecognizer(TorchRecognizer):
     """A ConvNeXt on flow pictures, with BOWAM's views, sampling, augmentation and recipe.
 
+    Parameters as `TorchRecognizer`, and these.
+
     Subclasses give `unit`, the module that stands in each block before the perceptron.
 
     Parameters
@@ -65,20 +66,8 @@ class ConvNeXtRecognizer(TorchRecognizer):
     pretrained : str, Path or None
         ConvNeXt weights to begin with, with names of timm or torchvision: a file, or the name of a model
         such as "timm/convnext_tiny.in12k_ft_in1k", which is downloaded (see `microexp.weights.download`).
-    epochs, batch_size : int or None
-        Passes over the training clips, pictures a step; None for the published number, as for both below.
-    lr, weight_decay : float or None
-        Of the optimiser.
     estimator : FlowEstimator or None
         None for `Farneback` at its defaults.
-    random_state : int
-        Seed of initial weights, order, views and augmentation.
-    device : str
-        "auto", "cpu", "cuda", ...
-    verbose : bool
-        Show a progress bar over the epochs.
-    precision : {"float32", "bfloat16"} or None
-        See `microexp.train.Recipe`; bfloat16 halves the time of a step where the processor has it.
 
     Attributes
     ----------
@@ -88,9 +77,7 @@ class ConvNeXtRecognizer(TorchRecognizer):
 
     feature_ndim = 5
     channels_last = True
-    published: ClassVar[Recipe] = Recipe(
-        epochs=100, batch_size=32, lr=1e-4, weight_decay=1e-4, optimizer="adamw", decay=0.987
-    )
+    published = Recipe(epochs=100, batch_size=32, lr=1e-4, weight_decay=1e-4, optimizer="adamw", decay=0.987)
 
     flow: str = "add"
     encoding: str = "hsv"
@@ -101,15 +88,7 @@ class ConvNeXtRecognizer(TorchRecognizer):
     depths: Sequence[int] = DEPTHS
     layer_scale: float = 1e-6
     pretrained: str | Path | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
     estimator: FlowEstimator | None = None
-    random_state: int = 0
-    device: str = "auto"
-    verbose: bool = False
-    precision: str | None = None
 
     @abstractmethod
     def unit(self, channels: int) -> nn.Module:
@@ -150,11 +129,6 @@ class ConvNeXtRecognizer(TorchRecognizer):
             file = locate(self.pretrained)
             self.pretrained_report_ = load_pretrained(module, read_weights(file), self.pretrained)
         return module
-
-    def recipe(self) -> Recipe:
-        names = ("epochs", "batch_size", "lr", "weight_decay", "precision")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return replace(self.published, **given)
 
     def expand(self, staged: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(M, 1, C, S, S)``: view 0 of every clip, and other views of clips of the rarer classes.

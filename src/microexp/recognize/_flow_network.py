@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,66 +15,33 @@ from microexp.clip import Clip
 from microexp.errors import DataError
 from microexp.motion.flow_image import FlowImage
 from microexp.recognize.torch_base import TorchRecognizer
-from microexp.train import Recipe
 
 CHANNELS = ("u", "v", "strain")
 
 
 @dataclass(eq=False, repr=False)
 class FlowNetwork(TorchRecognizer):
-    """A network on flow images of u, v and optical strain.
+    """A network on flow images of u, v and optical strain; parameters as `TorchRecognizer`, and this.
 
     Subclasses give `build`, the recipe that was published, the channels they take and their range.
 
     Parameters
     ----------
-    epochs, batch_size : int or None
-        Passes over the training clips, clips a step; None for the published number, as for all that follow.
-    lr, weight_decay : float or None
-        Of the optimiser.
-    order : {"shuffle", "by-class", "balanced"} or None
-        See `microexp.train.Recipe`.
-    class_weight : "balanced" or None
-        See `microexp.train.Recipe`.
     motion : transformer or None
         Clips to flow images ``(N, 3, size, size)`` of u, v, strain in [0, 1]; None for `FlowImage` at the
         network's size.
-    random_state : int
-        Seed of initial weights, order and dropout.
-    device : str
-        "auto", "cpu", "cuda", ...
-    verbose : bool
-        Show a progress bar over the epochs.
-    precision : {"float32", "bfloat16"} or None
-        See `microexp.train.Recipe`.
     """
 
     feature_ndim = 4
-    published: ClassVar[Recipe]
     channels: ClassVar[tuple[str, ...]] = CHANNELS
     scale: ClassVar[float] = 1.0  # what the range [0, 1] of a flow image is multiplied by
     size: ClassVar[int | None] = 28  # side of the pictures; None where the network takes any
 
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    order: str | None = None
-    class_weight: str | None = None
     motion: TransformerMixin | None = None
-    random_state: int = 0
-    device: str = "auto"
-    verbose: bool = False
-    precision: str | None = None
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         motion = self.motion or FlowImage(size=self.size or 28)
         return motion.fit_transform(clips)
-
-    def recipe(self) -> Recipe:
-        names = ("epochs", "batch_size", "lr", "weight_decay", "order", "class_weight", "precision")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return replace(self.published, **given)
 
     def stage(self, features: np.ndarray) -> Tensor:
         """Return the channels in the network's order and range."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError
 from microexp.recognize.torch_base import TorchRecognizer
-from microexp.train import Recipe
 
 # Mean and standard deviation of R, G, B in [0, 1] that networks trained on ImageNet are fed with.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -22,7 +20,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(eq=False, repr=False)
 class PictureNetwork(TorchRecognizer):
-    """A network on RGB pictures of the face.
+    """A network on RGB pictures of the face; parameters as `TorchRecognizer`, and these.
 
     Subclasses give `build` and the recipe at None; those that look at more than one picture a clip give
     `_shape` and `_describe` (a clip to its features) as well. Pixels are standardised by the mean
@@ -37,49 +35,17 @@ class PictureNetwork(TorchRecognizer):
         Take the onset frame off, so that what moved is left and little of who moved it.
     flip : bool
         Mirror each training picture with probability 1/2 whenever it is used.
-    epochs, batch_size : int or None
-        Passes over the training clips, clips a step; None for the card's number, as for all that follow.
-    lr, weight_decay : float or None
-        Of the optimiser.
-    order : {"shuffle", "by-class", "balanced"} or None
-        See `microexp.train.Recipe`.
-    class_weight : "balanced" or None
-        See `microexp.train.Recipe`.
-    random_state : int
-        Seed of initial weights, order and mirroring.
-    device : str
-        "auto", "cpu", "cuda", ...
-    verbose : bool
-        Show a progress bar over the epochs.
-    precision : {"float32", "bfloat16"} or None
-        See `microexp.train.Recipe`.
     """
 
     feature_ndim = 4
-    published: ClassVar[Recipe]
 
     size: int = 112
     difference: bool = False
     flip: bool = False
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    order: str | None = None
-    class_weight: str | None = None
-    random_state: int = 0
-    device: str = "auto"
-    verbose: bool = False
-    precision: str | None = None
 
     def check_parameters(self) -> None:
         super().check_parameters()
         self._check_pictures()
-
-    def recipe(self) -> Recipe:
-        names = ("epochs", "batch_size", "lr", "weight_decay", "order", "class_weight", "precision")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return replace(self.published, **given)
 
     def describe(self, clips: Sequence[Clip]) -> np.ndarray:
         """Return the pictures, ``(N, 3, size, size) float32`` in [0, 1]; a difference in [-1, 1].

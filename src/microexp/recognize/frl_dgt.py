@@ -146,7 +146,7 @@ class FRLDGTModule(nn.Module):
 
 @dataclass(eq=False, repr=False)
 class FRLDGT(TorchRecognizer):
-    """FRL-DGT, trained end to end.
+    """FRL-DGT, trained end to end; parameters as `TorchRecognizer`, and these.
 
     Parameters
     ----------
@@ -156,12 +156,6 @@ class FRLDGT(TorchRecognizer):
         Of tokens and attention; `heads` divides `width`.
     patch : int
         Side of the face's patches, pixels, even; regions are cut into P x P, ``P = size / (2 * patch)``.
-    epochs, batch_size : int
-        Passes over the training clips, clips a step.
-    lr, weight_decay : float
-        Of AdamW.
-    decay : float
-        The learning rate is multiplied by this after every epoch; in (0, 1].
     apex_views : int
         Frames that training takes for the apex in turn, 1 or more; 1: the apex alone.
     warp_weight : float
@@ -174,35 +168,22 @@ class FRLDGT(TorchRecognizer):
         ``(6, 4)``: x0, y0, x1, y1 of the regions in fractions of the side, in [0, 1]; None for `au_boxes()`.
     generator_width : int
         Filters of the first layer of displacement generation, even; the others follow in proportion.
-    random_state : int
-        Seed of initial weights, order and apex frames.
-    device : str
-        "auto", "cpu", "cuda", ...
-    verbose : bool
-        Show a progress bar over the epochs.
     """
 
     feature_ndim = 4
+    published = Recipe(epochs=50, batch_size=16, lr=1e-4, weight_decay=1e-4, optimizer="adamw", decay=0.95)
     predicted_at_once = 16  # at 64 and 224 pixels the maps would fill gigabytes
 
     size: int = 224
     width: int = 256
     heads: int = 8
     patch: int = 16
-    epochs: int = 50
-    batch_size: int = 16
-    lr: float = 1e-4
-    weight_decay: float = 1e-4
-    decay: float = 0.95
     apex_views: int = 5
     warp_weight: float = 50.0
     displacement_scale: float = 8.0
     warmup: int = 0
     boxes: np.ndarray | None = None
     generator_width: int = 32
-    random_state: int = 0
-    device: str = "auto"
-    verbose: bool = False
 
     def check_parameters(self) -> None:
         super().check_parameters()
@@ -246,11 +227,6 @@ class FRLDGT(TorchRecognizer):
     def build(self, n_classes: int) -> nn.Module:
         return build_module(
             n_classes, self.size, self.width, self.heads, self.patch, self.boxes, self.generator_width
-        )
-
-    def recipe(self) -> Recipe:
-        return Recipe(
-            self.epochs, self.batch_size, self.lr, self.weight_decay, optimizer="adamw", decay=self.decay
         )
 
     def stage(self, features: np.ndarray) -> Tensor:

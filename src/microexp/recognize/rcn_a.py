@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -123,8 +123,6 @@ class RCNA(FlowNetwork):
         Feature maps, and side of the last map.
     attention : bool
         False for RCN alone.
-    stop_loss : float
-        Training ends after the first epoch whose mean loss is below this; 0 never.
     """
 
     size = None
@@ -134,15 +132,11 @@ class RCNA(FlowNetwork):
     maps: int = 32
     pool: int = 5
     attention: bool = True
-    stop_loss: float = 0.0
 
     def check_parameters(self) -> None:
         super().check_parameters()
         if self.maps < 1 or self.pool < 1:
             raise OptionError(f"RCNA: maps and pool must be 1 or more, got {self.maps} and {self.pool}")
-
-    def recipe(self) -> Recipe:
-        return replace(super().recipe(), stop_loss=self.stop_loss)
 
     def stage(self, features: np.ndarray) -> Tensor:
         """Return the pictures, of at least 8x8 pixels."""

@@ -6,6 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,12 +21,34 @@ from microexp.train import Recipe, pick_device, train_epochs
 from microexp.weights import load_into, read_weights, write_weights
 
 
+@dataclass(eq=False, repr=False)
 class TorchRecognizer(Recognizer):
     """A recogniser that is a network.
 
-    Subclasses give `describe` (clips to features), `build` (the bare module) and `recipe`; they may
-    give `stage` (features to the tensor that is kept in memory), `forward`, `loss`, `expand` and `augment`.
-    They take the constructor arguments ``random_state``, ``device`` and ``verbose``.
+    Subclasses give `describe` (clips to features), `build` (the bare module) and `published` (how to train
+    it); they may give `stage` (features to the tensor that is kept in memory), `forward`, `loss`, `expand`
+    and `augment`. They are dataclasses whose fields are their further settings.
+
+    Parameters
+    ----------
+    epochs, batch_size : int or None
+        Passes over the training clips, samples a step; None for `published`, as for all up to `precision`.
+    lr, weight_decay, decay : float or None
+        Of the optimiser, see `microexp.train.Recipe` for these and the next.
+    order : {"shuffle", "by-class", "balanced"} or None
+        How an epoch goes through the samples.
+    class_weight : "balanced" or None
+        Weigh each sample's loss by the inverse frequency of its class.
+    stop_loss : float or None
+        Training ends after the first epoch whose mean loss is below this.
+    precision : {"float32", "bfloat16"} or None
+        Of the arithmetic in training.
+    random_state : int
+        Seed of initial weights, order, dropout and augmentation.
+    device : str
+        "auto", "cpu", "cuda", ...
+    verbose : bool
+        Show a progress bar over the epochs.
 
     Attributes
     ----------
@@ -40,17 +63,29 @@ class TorchRecognizer(Recognizer):
     has_epochs = True
     predicted_at_once: ClassVar[int] = 64  # clips; a network with large maps takes fewer
     channels_last: ClassVar[bool] = False  # keep (N, C, H, W) with the channels side by side in memory
-    random_state: int
-    device: str
-    verbose: bool
+    published: ClassVar[Recipe]
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    decay: float | None = None
+    order: str | None = None
+    class_weight: str | None = None
+    stop_loss: float | None = None
+    precision: str | None = None
+    random_state: int = 0
+    device: str = "auto"
+    verbose: bool = False
 
     @abstractmethod
     def build(self, n_classes: int) -> nn.Module:
         """Return the untrained network."""
 
-    @abstractmethod
     def recipe(self) -> Recipe:
-        """Return how to train it."""
+        """Return how to train it: as published, but for the settings that are given."""
+        given = {field.name: getattr(self, field.name, None) for field in fields(Recipe)}
+        return replace(self.published, **{name: v for name, v in given.items() if v is not None})
 
     def stage(self, features: np.ndarray) -> Tensor:
         """Return the tensor that training and prediction cut their batches from."""
