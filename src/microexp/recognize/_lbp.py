@@ -13,6 +13,7 @@ import numpy as np
 
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError
+from microexp.motion.tim import interpolate
 
 # Bits of the six-bit code, in the order in which `neighbour_codes` sets them.
 _RIGHT, _LEFT, _BELOW, _ABOVE, _FUTURE, _PAST = range(6)
@@ -24,11 +25,12 @@ _PLANES = (
 )
 
 
-def grey_frames(clip: Clip, size: int) -> np.ndarray:
+def grey_frames(clip: Clip, size: int, n_frames: int | None = None) -> np.ndarray:
     """Return the frames of a clip from onset to offset, ``(T, size, size) uint8`` grey.
 
     Without an offset they go to the end of the clip. A frame that shrinks is averaged by area, one that grows
-    is sampled bilinearly; one that is not square is squeezed.
+    is sampled bilinearly; one that is not square is squeezed. With `n_frames` they are interpolated in time
+    to that many.
 
     Raises
     ------
@@ -38,7 +40,8 @@ def grey_frames(clip: Clip, size: int) -> np.ndarray:
     if size < 1:
         raise OptionError(f"grey frames: size must be at least 1 pixel, got {size}")
     end = clip.offset if clip.offset is not None else len(clip) - 1
-    return np.stack([_grey(clip.frames[i], size) for i in range(clip.onset, end + 1)])
+    frames = np.stack([_grey(clip.frames[i], size) for i in range(clip.onset, end + 1)])
+    return frames if n_frames is None else interpolate(frames, n_frames)
 
 
 def _grey(picture: np.ndarray, size: int) -> np.ndarray:

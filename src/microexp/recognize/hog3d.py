@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sklearn.svm import SVC
 
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError
 from microexp.faces.alignment import landmarks_of
 from microexp.faces.regions import hog3d_regions
 from microexp.motion.bi_woof import direction_bin
+from microexp.recognize._grey_histograms import GreyHistograms
 from microexp.recognize._lbp import grey_frames
-from microexp.recognize.base import SklearnRecognizer
 
 CARD = {
     "class": "HOG3D",
@@ -51,51 +48,23 @@ _BINS = 8
 
 
 @dataclass(eq=False, repr=False)
-class HOG3D(SklearnRecognizer):
-    """Gradient histograms of grey frames, then scikit-learn's ``SVC(kernel="linear")``.
+class HOG3D(GreyHistograms):
+    """Gradient histograms, then a linear SVM; other parameters as `GreyHistograms`.
 
     Parameters
     ----------
-    size : int
-        Height and width of the grey frames, pixels.
     divisions : int
         Parts in time that onset to offset is cut into, each with histograms of its own.
-    C : float
-        Inverse strength of the SVM's penalty, > 0.
-    class_weight : "balanced" or None
-        "balanced" weighs each class by the inverse of its frequency.
     """
 
-    feature_ndim = 2
-
-    size: int = 64
     divisions: int = 1
-    C: float = 100.0
-    class_weight: str | None = None
 
-    def describe(self, clips: Sequence[Clip]) -> np.ndarray:
-        """Return the histograms ``(N, divisions * 12 * 24) float32``; see `gradient_histograms`.
-
-        Raises
-        ------
-        DataError
-            If there is no clip, or one has fewer than two frames, or fewer than divisions.
-        """
-        if len(clips) == 0:
-            raise DataError("there are no clips to describe")
-        return np.stack([self._describe(clip) for clip in clips])
-
-    def classifier(self) -> Any:
-        return SVC(kernel="linear", C=self.C, class_weight=self.class_weight, break_ties=True)
-
-    def _describe(self, clip: Clip) -> np.ndarray:
+    def histograms(self, clip: Clip) -> np.ndarray:
+        """Return ``(divisions * 12 * 24,) float32``; see `gradient_histograms`."""
         frames, (height, width) = grey_frames(clip, self.size), clip.size
         landmarks = (landmarks_of(clip) + 0.5) * self.size / (width, height) - 0.5
         masks = np.stack([region.mask(self.size, self.size) for region in hog3d_regions(landmarks)])
-        try:
-            return gradient_histograms(frames, masks, self.divisions)
-        except DataError as error:
-            raise DataError(f"{clip.identity}: {error}") from error
+        return gradient_histograms(frames, masks, self.divisions)
 
 
 def gradient_histograms(frames: np.ndarray, masks: np.ndarray, divisions: int = 1) -> np.ndarray:

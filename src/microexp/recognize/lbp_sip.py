@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sklearn.svm import SVC
 
 from microexp.clip import Clip
-from microexp.errors import DataError
-from microexp.motion.tim import interpolate
+from microexp.recognize._grey_histograms import GreyHistograms
 from microexp.recognize._lbp import grey_frames, lbp_sip
-from microexp.recognize.base import SklearnRecognizer
 
 CARD = {
     "class": "LBPSIP",
@@ -57,58 +52,28 @@ CARD = {
 
 
 @dataclass(eq=False, repr=False)
-class LBPSIP(SklearnRecognizer):
-    """LBP-SIP histograms of grey frames, then scikit-learn's ``SVC(kernel="linear")``.
+class LBPSIP(GreyHistograms):
+    """LBP-SIP histograms, then a linear SVM; other parameters as `GreyHistograms`.
 
     Parameters
     ----------
     n_frames : int or None
         Frames after temporal interpolation of onset to offset, > 2 * radii[1]; None for the clip's own
         frames from onset to offset.
-    size : int
-        Height and width of the grey frames, pixels.
     blocks : int
         Blocks along each side.
     radii : tuple of int
         Distance of the neighbours in space and in time.
     levels : int
         Levels of the Gaussian pyramid; each halves the frames.
-    C : float
-        Inverse strength of the SVM's penalty, > 0.
-    class_weight : "balanced" or None
-        "balanced" weighs each class by the inverse of its frequency.
     """
 
-    feature_ndim = 2
-
     n_frames: int | None = 10
-    size: int = 64
     blocks: int = 5
     radii: tuple[int, int] = (1, 3)
     levels: int = 1
-    C: float = 100.0
-    class_weight: str | None = None
 
-    def describe(self, clips: Sequence[Clip]) -> np.ndarray:
-        """Return the histograms ``(N, levels * blocks * blocks * 20) float32``; see `lbp_sip`.
-
-        Raises
-        ------
-        DataError
-            If there is no clip, or one has too few frames for the time radius.
-        """
-        if len(clips) == 0:
-            raise DataError("there are no clips to describe")
-        return np.stack([self._describe(clip) for clip in clips])
-
-    def classifier(self) -> Any:
-        return SVC(kernel="linear", C=self.C, class_weight=self.class_weight, break_ties=True)
-
-    def _describe(self, clip: Clip) -> np.ndarray:
-        frames = grey_frames(clip, self.size)
-        if self.n_frames is not None:
-            frames = interpolate(frames, self.n_frames)
-        try:
-            return lbp_sip(frames, self.blocks, self.radii, self.levels)
-        except DataError as error:
-            raise DataError(f"{clip.identity}: {error}") from error
+    def histograms(self, clip: Clip) -> np.ndarray:
+        """Return ``(levels * blocks * blocks * 20,) float32``; see `lbp_sip`."""
+        frames = grey_frames(clip, self.size, self.n_frames)
+        return lbp_sip(frames, self.blocks, self.radii, self.levels)
