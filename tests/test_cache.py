@@ -200,3 +200,13 @@ def test_source_hash_changes_with_the_source(tmp_path: Path, monkeypatch: pytest
 def test_the_folder_follows_the_environment(root: Path) -> None:
     assert cache_folder() == root
     assert cache_folder("aligned") == root / "aligned"
+
+
+def test_downloaded_weights_are_counted_and_cleared_only_by_name(root: Path) -> None:
+    weights = root / "weights" / "edsr-x4.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"0" * 10)
+    assert [(one.kind, one.bytes) for one in usage()] == [("weights", 10)]
+    assert clear() == (0, 0)
+    assert weights.is_file()
+    assert clear("weights") == (1, 10)

@@ -36,7 +36,7 @@ Arrays = dict[str, np.ndarray]
 KEEP_FREE = 1 << 30  # bytes of the disk that are left to others
 _SUM = 32  # bytes of the checksum that a file starts with
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
-_OURS = re.compile(r"[0-9a-f]{32}\.npz|tmp\w+\.part")  # nothing else is counted or deleted
+_OURS = re.compile(r"[0-9a-f]{32}\.npz|[\w.-]+\.(safetensors|part)")  # nothing else is counted or deleted
 _ABANDONED = 3600  # seconds after which a half-written file is nobody's
 
 
@@ -209,7 +209,7 @@ def clear(kind: str | None = None, older_than: float = 0.0) -> tuple[int, int]:
     Parameters
     ----------
     kind : str or None
-        One kind; None for all.
+        One kind; None for all but "weights", which cannot be computed again.
     older_than : float
         Only what has been unused for that many days, >= 0.
 
@@ -227,7 +227,8 @@ def clear(kind: str | None = None, older_than: float = 0.0) -> tuple[int, int]:
         raise OptionError(f"older_than is a number of days, 0 or more, not {older_than}")
     latest = time.time() - older_than * 86_400
     files = freed = 0
-    for folder in [cache_folder(one) for one in ([kind] if kind else kinds())]:
+    chosen = [kind] if kind else [one for one in kinds() if one != "weights"]
+    for folder in map(cache_folder, chosen):
         for file, status in _files(folder):
             # A .part may be what another process is writing at this moment.
             if status.st_mtime <= (min(latest, time.time() - _ABANDONED) if _is_part(file) else latest):

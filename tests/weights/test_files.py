@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,32 @@ def test_weights_of_another_network_are_refused_key_by_key() -> None:
     assert "missing bias" in text
     assert "not of this network: scale" in text
     assert "weight is (2, 4), should be (2, 3)" in text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda state, other: {"params": other, "params_ema": state},
+        lambda state, other: {"iter": 5, "params": state},
+        lambda state, other: {"meta": {"epoch": 1}, "state_dict": state, "optimizer": {"lr": 0.1}},
+        lambda state, other: {"state_dict": {"generator_ema": state, "generator": other}},
+    ],
+)
+def test_tensors_of_training_checkpoints_are_found(
+    tmp_path: Path, content: Callable[[object, object], object]
+) -> None:
+    state = nn.Linear(3, 2).state_dict()
+    torch.save(content(state, {"other": torch.zeros(1)}), tmp_path / "net.pth")
+    assert read_weights(tmp_path / "net.pth").keys() == state.keys()
+
+
+def test_a_checkpoint_with_more_than_tensors_inside_is_refused(tmp_path: Path) -> None:
+    torch.save({"params": {"weight": torch.zeros(2), "lr": 0.1}}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match="not a state_dict"):
+        read_weights(tmp_path / "net.pth")
+
+
+def test_an_error_says_what_the_file_holds() -> None:
+    state = {"layer1.0.conv1.weight": torch.zeros(1), "layer4.0.conv1.weight": torch.zeros(1)}
+    with pytest.raises(WeightsError, match=r"net\.pth holds ResNet, not Linear: missing weight, bias"):
+        load_into(nn.Linear(3, 2), state, "net.pth")

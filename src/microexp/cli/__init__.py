@@ -20,6 +20,9 @@ from microexp.cli.benchmark import benchmark_app
 from microexp.cli.cache import cache_app
 from microexp.cli.databases import datasets_app
 from microexp.cli.judge import audit, evaluate
+from microexp.cli.train import train_app
+from microexp.cli.upscale import upscale
+from microexp.cli.weights import weights_app
 from microexp.errors import MicroexpError, MicroexpWarning, UnknownNameError
 
 if TYPE_CHECKING:
@@ -142,8 +145,11 @@ def _source(card: Card) -> str:
     return f"{card.paper.authors.split(',')[0]} {card.paper.year}" if card.paper else "microexp"
 
 
+app.command()(upscale)
 app.command()(evaluate)
 app.command()(audit)
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(benchmark_app, name="benchmark")
+app.add_typer(train_app, name="train")
+app.add_typer(weights_app, name="weights")
 app.add_typer(cache_app, name="cache")

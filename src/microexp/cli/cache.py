@@ -12,7 +12,8 @@ from microexp.cli._common import JsonFlag, out
 
 cache_app = typer.Typer(
     help="What is kept on the disk so that it need not be computed twice: pictures of synthetic faces, "
-    "aligned clips, motion. Deleting it costs time, never a result.",
+    "aligned clips, restored frames, motion; and weights that you had downloaded. Deleting it costs time, "
+    "never a result.",
     no_args_is_help=True,
 )
 
@@ -45,14 +46,18 @@ def cache_info(as_json: JsonFlag = False) -> None:
 
 @cache_app.command("clear")
 def cache_clear(
-    kind: Annotated[str | None, typer.Argument(help="As in `microexp cache info` (default: all).")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="As in `microexp cache info` (default: all but weights, which were downloaded)."),
+    ] = None,
     older_than: Annotated[
         float, typer.Option(metavar="DAYS", help="Only what has been unused for so many days.")
     ] = 0.0,
 ) -> None:
     """Delete what is kept, and say how much that freed.
 
-    Nothing is asked: whatever is missed later is computed again. Other files in the folder are left alone.
+    Nothing is asked: whatever is missed later is computed again (weights: downloaded again, by you). Other
+    files in the folder are left alone.
 
     [bold]microexp cache clear motion --older-than 30[/bold]
     """

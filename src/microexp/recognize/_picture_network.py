@@ -62,7 +62,7 @@ class PictureNetwork(TorchRecognizer):
 
     def stage(self, features: np.ndarray) -> Tensor:
         """Return the pictures as they are, of the size that the network takes."""
-        wanted = self._shape()
+        wanted = self.feature_shape()
         if features.shape[1:] != wanted:
             shape = ", ".join(map(str, wanted))
             raise DataError(f"{type(self).__name__} takes pictures (N, {shape}); got {features.shape}")
@@ -88,7 +88,7 @@ class PictureNetwork(TorchRecognizer):
         if self.size < 1:
             raise OptionError(f"{type(self).__name__}: size must be at least 1 pixel, got {self.size}")
 
-    def _shape(self) -> tuple[int, ...]:
+    def feature_shape(self) -> tuple[int, ...]:
         """The shape of one clip's features."""
         return (3, self.size, self.size)
 

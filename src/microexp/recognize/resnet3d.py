@@ -114,7 +114,7 @@ class ResNet3D(PictureNetwork):
         if self.n_frames < 1:
             raise OptionError(f"ResNet3D: n_frames must be at least 1, got {self.n_frames}")
 
-    def _shape(self) -> tuple[int, ...]:
+    def feature_shape(self) -> tuple[int, ...]:
         return (3, self.n_frames, self.size, self.size)
 
     def _describe(self, clip: Clip) -> np.ndarray:

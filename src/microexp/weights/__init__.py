@@ -1,8 +1,12 @@
-"""Published weights as data. In: a file. Out: named tensors, checked against the network they are for.
+"""Published weights as data. In: a file, or a name. Out: named tensors, checked against the network they are
+for.
 
-Nothing is ever unpickled: safetensors, or PyTorch files with ``weights_only=True``.
+Nothing is ever unpickled: safetensors, PyTorch files with ``weights_only=True``, and the plain arrays of ncnn
+and TensorFlow.js. No weights come with microexp: `catalogue` says what there is, under which licence, and the
+user has it downloaded.
 """
 
-from microexp.weights.files import load_into, read_weights, write_weights
+from microexp.weights.download import locate
+from microexp.weights.files import load_into, read_metadata, read_weights, write_weights
 
-__all__ = ["load_into", "read_weights", "write_weights"]
+__all__ = ["load_into", "locate", "read_metadata", "read_weights", "write_weights"]

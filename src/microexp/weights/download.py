@@ -1,10 +1,11 @@
-"""Weight files of the model hub: downloaded once, whole or not at all, kept in the cache folder.
+"""Weight files by name: those of the catalogue, and those of the model hub. Downloads, whole or not at all.
 
-A name is ``OWNER/MODEL`` or ``OWNER/MODEL@sha256:HEX``. The file is ``model.safetensors`` of the model's main
-branch at the hub, ``https://huggingface.co`` or what the environment variable ``HF_ENDPOINT`` says. No
-checksums of such files come with microexp, and a branch may change: with ``@sha256:HEX`` the file is checked
-each time it is used, without it only its length is, when it comes. Nothing in it is executed, as with any
-weight file.
+A name of the catalogue stands for the file that ``microexp weights get`` put into the cache folder, after it
+had shown the licence. A name ``OWNER/MODEL`` or ``OWNER/MODEL@sha256:HEX`` is one of the hub,
+``https://huggingface.co`` or what the environment variable ``HF_ENDPOINT`` says: ``model.safetensors`` of the
+model's main branch, downloaded when it is first used. No checksums of such files come with microexp, and a
+branch may change: with ``@sha256:HEX`` the file is checked each time it is used, without it only its length
+is, when it comes. Nothing in it is executed, as with any weight file.
 """
 
 from __future__ import annotations
@@ -13,38 +14,53 @@ import hashlib
 import http.client
 import os
 import re
-import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from microexp.cache import cache_folder
 from microexp.errors import WeightsError
+from microexp.weights import catalogue
 
 HUB = "https://huggingface.co"
 _NAME = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?:@sha256:([0-9a-fA-F]{64}))?")
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 _TIMEOUT = 30.0  # seconds without an answer
+_CHUNK = 1 << 18
+
+Progress = Callable[[int, int | None], None]  # bytes that have come, of how many (None: not known)
 
 
 def locate(source: str | Path) -> Path:
-    """Return the weight file of a path, or of a name at the hub, which is downloaded if need be.
+    """Return the weight file of a path, of a name in the catalogue, or of a name at the hub.
 
     Parameters
     ----------
     source : str or Path
-        A path (a `Path`, whatever exists, or what ends in .safetensors, .pth or .pt), else a name.
+        A path (a `Path`, whatever exists, or what ends in .safetensors, .pth or .pt), else a name. What the
+        hub has is downloaded if need be; what the catalogue has is not, as its licence is shown first.
 
     Raises
     ------
     WeightsError
-        If it is neither a file nor a name, or `fetch` cannot get it.
+        If it is neither a file nor a name, is in the catalogue and not downloaded yet, or `fetch` cannot get
+        it.
     """
     path = Path(source)
     if isinstance(source, Path) or path.suffix in _SUFFIXES or path.is_file():
         return path
+    if source in catalogue.names():
+        file = catalogue.entry(source).file
+        if not file.is_file():
+            raise WeightsError(
+                f"the weights '{source}' are not here yet: 'microexp weights get {source}' shows their "
+                "licence and downloads them"
+            )
+        return file
     return fetch(source)
 
 
@@ -68,12 +84,53 @@ def fetch(name: str) -> Path:
     if match is None:
         raise WeightsError(
             f"'{name}' is neither a weight file that exists nor a name such as OWNER/MODEL or "
-            "OWNER/MODEL@sha256:HEX"
+            "OWNER/MODEL@sha256:HEX, nor one that 'microexp weights list' shows"
         )
     model, checksum = match[1], (match[2] or "").lower()
     file = cache_folder("weights") / f"{model.replace('/', '--')}.safetensors"
     if not file.is_file() or (checksum and sha256_of(file) != checksum):
-        _download(model, file, checksum)
+        url = f"{(os.environ.get('HF_ENDPOINT') or HUB).rstrip('/')}/{model}/resolve/main/model.safetensors"
+        _download_anew(url, file, checksum)
+    return file
+
+
+def download(url: str, file: Path, sha256: str = "", progress: Progress | None = None) -> Path:
+    """Download a file; one that was interrupted goes on where it ended.
+
+    What has come stands in ``<file>.part`` until all of it is there.
+
+    Parameters
+    ----------
+    url : str
+        ``https://`` or ``http://``.
+    file : Path
+        Where to put it.
+    sha256 : str
+        Its checksum, or the first digits of that; "" for none. A file with another is thrown away.
+    progress : callable or None
+        Told how many bytes there are, and how many there will be.
+
+    Raises
+    ------
+    WeightsError
+        If the address cannot be reached or has no such file, the download ends early, or the checksum
+        differs.
+    """
+    part = file.with_name(f"{file.name}.part")
+    with _explained(url):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("ab") as stream:
+                _copy(url, stream, progress)
+        finally:
+            if part.stat().st_size == 0:
+                part.unlink()
+        try:
+            check_sha256(part, sha256, url)
+        except WeightsError:
+            part.unlink()
+            raise
+        part.replace(file)
     return file
 
 
@@ -83,21 +140,40 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _download(model: str, file: Path, checksum: str) -> None:
-    """Put the model's weights at `file`, by way of a temporary file in the same folder."""
-    url = f"{(os.environ.get('HF_ENDPOINT') or HUB).rstrip('/')}/{model}/resolve/main/model.safetensors"
-    if not url.startswith(("https://", "http://")):
-        raise WeightsError(f"HF_ENDPOINT must begin with https:// or http://, so that {url} can be read")
+def check_sha256(file: Path, sha256: str, source: str) -> None:
+    """Raise `WeightsError` if a file has another checksum than the one that begins with these digits."""
+    found = sha256_of(file)
+    if not found.startswith(sha256):
+        raise WeightsError(f"{source} has the SHA-256 {found}, not {sha256}: it is damaged, or another file")
+
+
+def _download_anew(url: str, file: Path, checksum: str) -> None:
+    """Put what the address gives at `file`, by way of a temporary file in the same folder.
+
+    It does not go on with an earlier part: what the hub has may have changed since.
+    """
     part: Path | None = None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, path = tempfile.mkstemp(dir=file.parent, suffix=".part")
-        part = Path(path)
-        with os.fdopen(handle, "wb") as stream:
-            _copy(url, stream)
-        if checksum and (found := sha256_of(part)) != checksum:
-            raise WeightsError(f"{url} has the SHA-256 {found}, not {checksum}; it was thrown away")
-        part.replace(file)
+        with _explained(url):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle, path = tempfile.mkstemp(dir=file.parent, suffix=".part")
+            part = Path(path)
+            with os.fdopen(handle, "wb") as stream:
+                _copy(url, stream)
+            check_sha256(part, checksum, url)
+            part.replace(file)
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Turn what goes wrong on the way into one clear sentence."""
+    if not url.startswith(("https://", "http://")):
+        raise WeightsError(f"the address must begin with https:// or http://, so that {url} can be read")
+    try:
+        yield
     except urllib.error.HTTPError as error:
         raise WeightsError(
             f"{url} was not given ({error.code} {error.reason}): is the name right?"
@@ -108,15 +184,36 @@ def _download(model: str, file: Path, checksum: str) -> None:
             f"{url} cannot be downloaded ({cause}); where there is no network, download the file elsewhere "
             "and give its path"
         ) from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
 
 
-def _copy(url: str, stream: IO[bytes]) -> None:
-    """Write what the address gives to a stream, and see that all of it came."""
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 (the scheme is checked)
-        shutil.copyfileobj(answer, stream)
-        announced = answer.headers.get("Content-Length")
-    if announced is not None and stream.tell() != int(announced):
-        raise OSError(f"it ended after {stream.tell()} of {announced} bytes")
+def _copy(url: str, stream: IO[bytes], progress: Progress | None = None) -> None:
+    """Append what is still missing to a stream, and see that all of it came."""
+    start = stream.tell()
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310
+    try:
+        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310 (the scheme is checked)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not start:
+            raise
+        _empty(stream)  # the part is no beginning of this file, or it is the whole
+        _copy(url, stream, progress)
+        return
+    with answer:
+        if start and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+            _empty(stream)
+            start = 0
+        length = answer.headers.get("Content-Length")
+        total = None if length is None else start + int(length)
+        come = start
+        while chunk := answer.read(_CHUNK):
+            stream.write(chunk)
+            come += len(chunk)
+            if progress is not None:
+                progress(come, total)
+    if total is not None and come != total:
+        raise OSError(f"it ended after {come} of {total} bytes")
+
+
+def _empty(stream: IO[bytes]) -> None:
+    stream.seek(0)
+    stream.truncate()

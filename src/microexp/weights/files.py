@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from microexp.errors import WeightsError
+from microexp.weights.identify import identify
+
+# Where training programs put a network's tensors, the running mean first.
+_NESTED = ("params_ema", "params", "state_dict", "generator_ema", "generator", "model")
 
 # What PyTorch raises, depending on where a file is cut or overwritten.
 _DAMAGED = (
@@ -31,6 +35,9 @@ _DAMAGED = (
 
 def read_weights(file: str | Path) -> dict[str, Tensor]:
     """Read the named tensors of a ``.safetensors`` or PyTorch (``.pth``, ``.pt``) file.
+
+    Of a training checkpoint those of the network are read: what stands under "params_ema", "params",
+    "state_dict", "generator_ema", "generator" or "model", the first of these that is there.
 
     Raises
     ------
@@ -52,11 +59,32 @@ def read_weights(file: str | Path) -> dict[str, Tensor]:
         ) from error
     except _DAMAGED as error:
         raise WeightsError(f"{path} is not a readable PyTorch weight file: {error}") from error
+    content = _inner(content)
     if not isinstance(content, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     ):
         raise WeightsError(f"{path} is not a state_dict: it must map names to tensors")
     return dict(content)
+
+
+def read_metadata(file: str | Path) -> dict[str, str]:
+    """Return what a ``.safetensors`` file says of itself; of other files nothing is known.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(file)
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as content:
+            return content.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
 
 
 def write_weights(file: str | Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -76,8 +104,15 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path
     Raises
     ------
     WeightsError
-        Naming the keys that are missing, left over or of another shape.
+        Saying what the tensors are of where that is known, and naming the keys that are missing, left over
+        or of another shape.
     """
+    check_fit(module, state, source)
+    module.load_state_dict(dict(state), strict=False)
+
+
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Raise `WeightsError` as `load_into` does; the network may be one without values, on "meta"."""
     wanted = module.state_dict()
     # Files from before PyTorch 0.4.1 lack this counter, and nothing but momentum=None reads it.
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
@@ -93,8 +128,19 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path
         if items
     ]
     if faults:
-        raise WeightsError(f"{source} does not fit {type(module).__name__}: {'; '.join(faults)}")
-    module.load_state_dict(dict(state), strict=False)
+        held, here = identify(state), identify(wanted) or type(module).__name__
+        what = f"holds {held}, not {here}" if held else f"does not fit {here}"
+        raise WeightsError(f"{source} {what}: {'; '.join(faults)}")
+
+
+def _inner(content: object) -> object:
+    """Return the network's own tensors of a training checkpoint, which nests them."""
+    while isinstance(content, Mapping):
+        inner = next((content[k] for k in _NESTED if isinstance(content.get(k), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    return content
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,324 @@
+"""Training of super-resolution networks: a method, a recipe and clips to a file of weights.
+
+A training is a folder; of each stage it holds::
+
+    <stage>.safetensors             the weights, when it is done; create(name, weights=FILE) takes them
+    <stage>.checkpoint.safetensors  all that the next step depends on; written anew every so many steps
+    <stage>.jsonl                   losses and validation, a line each
+    <stage>-validation/<step>.png   held-out pictures: small, bicubic, restored, true
+
+Training goes on from the checkpoint after a kill, to the same weights as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from microexp import __version__
+from microexp.clip import Clip
+from microexp.errors import OptionError, UnknownNameError, WeightsError
+from microexp.superres._network import RANDOM, NetworkUpscaler
+from microexp.superres._perceptual import FeatureLoss, vgg_features
+from microexp.superres._validation import Validation
+from microexp.superres.degradation import degrade
+from microexp.train import pick_device
+from microexp.train.restoration import RestorationRecipe
+from microexp.train.restoration_data import Degrade, Samples, fingerprint_of
+from microexp.train.restoration_files import RunFiles
+from microexp.train.restoration_loop import RestorationTraining
+from microexp.weights import load_into, locate, read_metadata, read_weights
+from microexp.weights.download import sha256_of
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+
+
+def recipe_of(
+    method: NetworkUpscaler, stage: str | None = None, steps: int | None = None, **changes: Any
+) -> tuple[str, RestorationRecipe]:
+    """Return the name of a stage and its recipe, shortened or changed.
+
+    Parameters
+    ----------
+    method : NetworkUpscaler
+        Whose recipe.
+    stage : str or None
+        One of the method's ``recipes()``; None for the first.
+    steps : int or None
+        Another number of steps; all that the recipe counts in steps shrinks alike.
+    **changes
+        Other fields of `RestorationRecipe`; those that are None stay.
+
+    Raises
+    ------
+    UnknownNameError
+        If the method has no such stage.
+    OptionError
+        If a value cannot be used.
+    """
+    recipes = method.recipes()
+    stage = next(iter(recipes)) if stage is None else stage
+    if stage not in recipes:
+        raise UnknownNameError(f"stage of training {type(method).__name__}", stage, recipes)
+    recipe = recipes[stage] if steps is None else recipes[stage].in_steps(steps)
+    return stage, replace(recipe, **{k: v for k, v in changes.items() if v is not None})
+
+
+def train(
+    method: NetworkUpscaler,
+    clips: Sequence[Clip | np.ndarray],
+    out: str | Path,
+    *,
+    validation: Sequence[Clip | np.ndarray] = (),
+    stage: str | None = None,
+    recipe: RestorationRecipe | None = None,
+    seed: int = 0,
+    start: str | Path | None = None,
+    vgg: str | Path | None = None,
+    resume: bool = False,
+    save_every: int | None = None,
+    validate_every: int | None = None,
+    degrade: Degrade = degrade,
+    progress: Progress | None = None,
+) -> Path:
+    """Train a method's network and write its weights.
+
+    On Ctrl-C the step is finished and the checkpoint written before `KeyboardInterrupt` is raised, so no step
+    is lost; after a kill, those since the last checkpoint are taken again.
+
+    Parameters
+    ----------
+    method : NetworkUpscaler
+        Says architecture, scale and device.
+    clips : sequence of Clip or numpy.ndarray
+        True pictures to train on: clips, or pictures ``(H, W, 3)`` and frames ``(T, H, W, 3)``, uint8 RGB.
+    out : path
+        Folder of the training.
+    validation : sequence of Clip or numpy.ndarray
+        Others, of other people; empty for none. See `microexp.train.restoration_data.split_subjects`.
+    stage : str or None
+        One of ``method.recipes()``; None for the first. It names the files.
+    recipe : RestorationRecipe or None
+        In place of the stage's own, see `recipe_of`.
+    seed : int
+        Of initial weights and of all drawing.
+    start : path or None
+        Weights to begin from; None for the method's own `weights` if it has some, else the result of the
+        stage that the recipe starts from, in `out`. Of a file for another scale or architecture, those
+        tensors that fit are taken.
+    vgg : path or None
+        ImageNet weights of the VGG network whose features the recipe compares; see `vgg_features`.
+    resume : bool
+        Go on from the checkpoint in `out`, if there is one.
+    save_every, validate_every : int or None
+        Steps between checkpoints, and between validations; None for a tenth of all, at most 1000.
+    degrade : callable
+        Makes the small pictures, see `microexp.train.restoration_data.Samples`.
+    progress : callable or None
+        Called after every step with how many are done, of how many, and the figures last computed.
+
+    Returns
+    -------
+    Path
+        The weights, ``<stage>.safetensors``.
+
+    Raises
+    ------
+    OptionError
+        If an option cannot be used, `out` holds a training and `resume` is not given, or it holds another.
+    WeightsError
+        If a file of weights is missing, damaged or of another network.
+    DataError
+        If pictures cannot be read or are smaller than a patch.
+    """
+    method.check_parameters()
+    stage, usual = recipe_of(method, stage)
+    recipe = usual if recipe is None else recipe
+    training_clips, held_out = _as_clips(clips), _as_clips(validation)
+    samples = Samples(training_clips, recipe, method.scale, degrade, seed)
+    about = {
+        **method.description(),
+        "microexp": __version__,
+        "stage": stage,
+        "recipe": json.dumps(asdict(recipe)),
+        "seed": str(seed),
+        "data": fingerprint_of(training_clips),
+        "validation": fingerprint_of(held_out),
+        "vgg": "" if vgg is None else sha256_of(_existing(vgg))[:16],
+    }
+    run = RunFiles(Path(out), stage, about, recipe.steps)
+    run.check(resume)
+    with torch.random.fork_rng():
+        training = _training(method, recipe, seed, vgg)
+        if run.has_checkpoint:
+            run.load(training)
+        else:
+            _begin(method, training.module, recipe, start, Path(out))
+        run.forget_after(training.step)
+        judge = Validation(method, held_out, recipe, degrade) if held_out else None
+        _go_on(training, samples, run, judge, save_every, validate_every, progress)
+    return run.finish(training.result)
+
+
+def _training(
+    method: NetworkUpscaler, recipe: RestorationRecipe, seed: int, vgg: str | Path | None
+) -> RestorationTraining:
+    """Build the networks on the device, with initial weights drawn from the seed."""
+    device = pick_device(method.device)
+    features = _feature_loss(recipe, vgg)
+    torch.manual_seed(seed)
+    module = method.build().to(device)
+    discriminator = method.discriminator(recipe.patch).to(device) if recipe.gan_weight else None
+    loss = None if features is None else features.to(device)
+    return RestorationTraining(module, recipe, method.training_output, discriminator, loss, seed)
+
+
+def _feature_loss(recipe: RestorationRecipe, vgg: str | Path | None) -> FeatureLoss | None:
+    if not recipe.feature_weights:
+        return None
+    if vgg is None:
+        taps = ", ".join(recipe.feature_weights)
+        raise OptionError(
+            f"this training compares features {taps} of {recipe.features}: name a file of its ImageNet "
+            "weights (--vgg FILE; torchvision's, or an .npz of the original ones), or train without them, "
+            "which is not the paper's loss (--features none)"
+        )
+    features = vgg_features(recipe.features, vgg, recipe.feature_weights)
+    return FeatureLoss(features, recipe.feature_weights, recipe.feature_loss)
+
+
+def _begin(
+    method: NetworkUpscaler,
+    module: nn.Module,
+    recipe: RestorationRecipe,
+    start: str | Path | None,
+    out: Path,
+) -> None:
+    """Put the weights in that the training begins from, if it begins from any."""
+    if start is None and method.weights not in (None, RANDOM):
+        start = method.weights
+    if start is None and recipe.start:
+        start = out / f"{recipe.start}.safetensors"
+        if not start.is_file():
+            raise OptionError(
+                f"this stage begins from the result of the stage '{recipe.start}': train that into {out} "
+                "first, or name its weights (--start FILE)"
+            )
+    if start is None:
+        return
+    file, name = locate(start), type(method).__name__
+    said, state = read_metadata(file), method.canonical(read_weights(file))
+    if said.get("method", name) != name:
+        raise WeightsError(f"{file} holds {said['method']}, not {name}")
+    own = method.description()
+    if all(said.get(key, own[key]) == own[key] for key in ("scale", "architecture")):
+        load_into(module, state, file)
+        return
+    wanted = module.state_dict()
+    fitting = {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}
+    if not fitting:
+        raise WeightsError(f"{file} has no tensor that fits {name} as it is trained here")
+    module.load_state_dict(fitting, strict=False)
+
+
+def _go_on(
+    training: RestorationTraining,
+    samples: Samples,
+    run: RunFiles,
+    judge: Validation | None,
+    save_every: int | None,
+    validate_every: int | None,
+    progress: Progress | None,
+) -> None:
+    """Take the steps that are left; the next batch is drawn while one is computed."""
+    usual = max(1, min(1000, run.steps // 10))
+    save_every, validate_every = save_every or usual, validate_every or usual
+    note_every = max(1, min(100, save_every))
+    device = next(training.module.parameters()).device
+    shown: dict[str, float] = {}
+    with ThreadPoolExecutor(1) as pool, _interrupts() as interrupted:
+        coming = pool.submit(samples.batch, training.step)
+        while training.step < run.steps:
+            small, target = coming.result()
+            coming = pool.submit(samples.batch, training.step + 1)
+            losses = training.advance(small.to(device), target.to(device))
+            step, stop = training.step, interrupted.is_set()
+            is_last = step == run.steps
+            saves = is_last or stop or step % save_every == 0
+            if saves or step % note_every == 0:
+                shown |= _noted(training, run, losses)
+            if judge is not None and (is_last or step % validate_every == 0):
+                shown |= _judged(training, run, judge)
+            if saves:
+                run.save(training)
+            if progress is not None:
+                progress(step, run.steps, shown)
+            if stop and not is_last:
+                raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts() -> Iterator[Event]:
+    """Let Ctrl-C set an event instead, so that a step is never left half done; a second one ends at once."""
+    asked = Event()
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if current_thread() is not main_thread():  # only there can signals be handled, and only there they come
+        yield asked
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _noted(training: RestorationTraining, run: RunFiles, losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """Write the losses of a step into the log."""
+    figures = {name: float(loss) for name, loss in losses.items()}
+    if not all(np.isfinite(value) for value in figures.values()):
+        raise OptionError(
+            f"the loss at step {training.step} is not finite ({figures}): take a lower learning rate (--lr)"
+        )
+    run.note({"step": training.step, "lr": training.recipe.learning_rate(training.step - 1), **figures})
+    own = sum(value for name, value in figures.items() if name != "discriminator")
+    return {"loss": own}
+
+
+def _judged(training: RestorationTraining, run: RunFiles, judge: Validation) -> dict[str, float]:
+    """Write how near held-out pictures come into the log, and some of them into a picture."""
+    figures = judge(training.result, run.sheets / f"{training.step:07d}.png")
+    run.note({"step": training.step, **figures})
+    return figures
+
+
+def _as_clips(pictures: Sequence[Clip | np.ndarray]) -> list[Clip]:
+    """Return clips of arrays, numbered."""
+
+    def clip(number: int, item: Clip | np.ndarray) -> Clip:
+        if isinstance(item, Clip):
+            return item
+        return Clip.from_array(item if item.ndim == 4 else item[np.newaxis], name=f"array {number}")
+
+    return [clip(number, item) for number, item in enumerate(pictures)]
+
+
+def _existing(file: str | Path) -> Path:
+    if not Path(file).is_file():
+        raise WeightsError(f"the weight file {file} does not exist")
+    return Path(file)

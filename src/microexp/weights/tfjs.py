@@ -1,0 +1,118 @@
+"""TensorFlow.js models (``model.json`` and its shards). In: the files. Out: named tensors.
+
+Kernels ``(height, width, in, out)`` become ``(out, in, height, width)``; ``NAME/kernel`` becomes
+``NAME.weight``. Values may be stored as float32, float16, or as 8 or 16 bit integers with a scale.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from microexp.errors import WeightsError
+
+_STORED = {"float32": "<f4", "float16": "<f2", "uint8": "u1", "uint16": "<u2"}
+_PARTS = {"kernel": "weight", "bias": "bias"}
+_RDN = {  # layers of RDN as idealo names them; blocks and layers are counted from 1
+    "F_m1": "sfe1",
+    "F_0": "sfe2",
+    "GFF_1": "gff.0",
+    "GFF_2": "gff.1",
+    "UPN1": "upscale.0",
+    "UPN2": "upscale.2",
+    "UPN3": "upscale.4",
+    "SR": "output",
+}
+
+
+def read_tfjs(model: str | Path) -> dict[str, Tensor]:
+    """Read the weights of a TensorFlow.js model.
+
+    Parameters
+    ----------
+    model : str or Path
+        The ``model.json``; the files that it names stand beside it.
+
+    Returns
+    -------
+    dict
+        Float32 tensors. RDN's have the names of `microexp.superres.rdn`, others those of the model, with dots
+        for slashes.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing, damaged or not of TensorFlow.js.
+    """
+    path = Path(model)
+    if not path.is_file():
+        raise WeightsError(f"the weight file {path} does not exist")
+    try:
+        groups = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
+        tensors = dict(item for group in groups for item in _tensors(path, group))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{path} is no model of TensorFlow.js, or is damaged ({error!r})") from error
+    is_rdn = "F_m1/kernel" in tensors
+    return {_name(name, is_rdn): tensor for name, tensor in tensors.items()}
+
+
+def _tensors(path: Path, group: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the names and tensors of one group of the manifest, whose shards follow one another."""
+    data = b"".join(_shard(path, name) for name in group["paths"])
+    position = 0
+    for one in group["weights"]:
+        stored = np.dtype(_STORED[one.get("quantization", one)["dtype"]])
+        count = math.prod(one["shape"])
+        size = count * stored.itemsize
+        if count < 0 or position + size > len(data):
+            raise WeightsError(f"the weights beside {path} are cut: {one['name']} is not in them")
+        values = np.frombuffer(data, stored, count, position).reshape(one["shape"]).astype(np.float32)
+        position += size
+        yield one["name"], _tensor(_scaled(values, one.get("quantization")))
+    if position != len(data):
+        raise WeightsError(
+            f"the weights beside {path} have {len(data)} bytes, the model speaks of {position}"
+        )
+
+
+def _shard(path: Path, name: str) -> bytes:
+    file = path.parent / name
+    if Path(name).name != name:
+        raise WeightsError(f"{path} names the file {name}, which does not stand beside it")
+    if not file.is_file():
+        raise WeightsError(f"{path} names the file {name}, which is missing")
+    return file.read_bytes()
+
+
+def _scaled(values: np.ndarray, quantization: Mapping[str, Any] | None) -> np.ndarray:
+    if quantization is None or quantization["dtype"] == "float16":
+        return values
+    return values * np.float32(quantization["scale"]) + np.float32(quantization["min"])
+
+
+def _name(name: str, is_rdn: bool) -> str:
+    *layers, part = name.split("/")
+    layer = _rdn_layer(layers[0]) if is_rdn and len(layers) == 1 else ".".join(layers)
+    return f"{layer}.{_PARTS.get(part, part)}" if layer else part
+
+
+def _rdn_layer(name: str) -> str:
+    if dense := re.fullmatch(r"F_(\d+)_(\d+)", name):
+        return f"rdbs.{int(dense[1]) - 1}.layers.{int(dense[2]) - 1}.conv"
+    if fusion := re.fullmatch(r"LFF_(\d+)", name):
+        return f"rdbs.{int(fusion[1]) - 1}.lff"
+    return _RDN.get(name, name)
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    if values.ndim == 4:
+        values = values.transpose(3, 2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(values))

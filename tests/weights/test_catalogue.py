@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import re
+from urllib.parse import urlparse
+
+import pytest
+import torch
+
+from microexp import superres
+from microexp.errors import UnknownNameError, WeightsError
+from microexp.superres._network import NetworkUpscaler
+from microexp.weights import catalogue, locate
+
+NAMES = catalogue.names()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_names_a_network_that_can_be_built(name: str) -> None:
+    entry = catalogue.entry(name)
+    network = superres.create(entry.method, scale=entry.scale, **entry.settings)
+    assert isinstance(network, NetworkUpscaler)
+    network.check_parameters()
+    assert set(entry.settings) <= set(network.architecture)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_says_from_where_and_under_which_terms(name: str) -> None:
+    entry = catalogue.entry(name)
+    assert re.fullmatch(r"[a-z0-9-]+", name)
+    assert re.fullmatch(r"pypi:[\w-]+==[\d.]+|npm:\S+@[\d.]+|https://\S+", entry.source)
+    assert entry.files
+    for sha256 in entry.files.values():
+        assert re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", sha256)
+    assert entry.licence
+    assert entry.trained_on
+    assert urlparse(entry.licence_url).scheme == "https"
+
+
+def test_restricted_terms_are_said_where_they_apply() -> None:
+    for name in NAMES:
+        entry = catalogue.entry(name)
+        with_flow = entry.method in ("basicvsr", "basicvsr_pp", "iconvsr", "real_basicvsr")
+        assert ("research only" in entry.licence and "non-commercial" in entry.note) == with_flow
+        assert ("NVIDIA" in entry.licence) == (entry.method == "glean")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),  # as the networks' authors and code bases give them
+    [
+        ("realesrgan-x4plus", 16_697_987),
+        ("realesrgan-x4plus-anime-6b", 4_467_779),
+        ("realesr-animevideov3", 621_424),
+        ("realesr-general-x4v3", 1_213_296),
+        ("basicvsr-reds4", 6_291_311),
+        ("iconvsr-vimeo-bi-mmagic", 8_711_375),
+        ("edvr-l-mmagic", 20_633_827),
+        ("edvr-m-no-tsa-mmagic", 2_996_259),
+        ("glean-cat-x16-mmagic", 171_903_649),
+        ("glean-ffhq-x16-mmagic", 175_516_723),
+    ],
+)
+def test_settings_give_the_published_number_of_parameters(name: str, count: int) -> None:
+    entry = catalogue.entry(name)
+    with torch.device("meta"):
+        module = superres.create(entry.method, scale=entry.scale, **entry.settings).build()
+    assert sum(p.numel() for p in module.parameters()) == count
+
+
+def test_names_that_are_not_there_are_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'realesrgan-x4plus'"):
+        catalogue.entry("realesrgan-x4pls")
+
+
+def test_weights_that_are_not_here_are_not_downloaded_unasked() -> None:
+    with pytest.raises(WeightsError, match="'microexp weights get edsr-x2-mmagic' shows their licence"):
+        locate("edsr-x2-mmagic")
