@@ -17,9 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from microexp.recognize.complexity import Complexity, complexity, count_parameters
+from microexp.recognize.complexity import Complexity, complexity, count_parameters, restoration_complexity
 from microexp.recognize.torch_base import TorchRecognizer
 from microexp.registry import FAMILIES, Card, Paper
+from microexp.superres._network import NetworkUpscaler
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "methods"
 MADE = "<!-- Made of the cards by scripts/method_pages.py; do not edit. -->\n"
@@ -28,6 +29,11 @@ NONE = "–"
 # Family -> title of its page, and what its methods do. Databases have a page of their own, docs/databases.md.
 TITLES = {
     "recognize": ("Recognisers", "Classifiers of clips: `fit`, `predict`, `predict_proba`."),
+    "superres": (
+        "Super-resolution",
+        "Transformers of clips to larger ones: `transform`, and `upscale` for pictures. Networks need "
+        "weights: `microexp weights list`, or `microexp train superres`.",
+    ),
     "motion": ("Motion", "Transformers of clips, or of flow: `transform`."),
     "faces": ("Faces", "Detectors and the aligner; [how exact they are](../faces.md)."),
 }
@@ -35,14 +41,16 @@ INTRODUCTION = f"""# Methods
 
 One file each, and a card in it, of which these pages are made (`microexp list` shows the cards,
 `microexp cite` the papers). Parameters and multiply-adds are counted on the network itself, at the method's
-defaults, for one clip and {N_CLASSES} classes; multiply-adds are those of convolutions and matrix products
-and of nothing else (`microexp.recognize.complexity`). What was measured here is in
+defaults: of a recogniser for one clip and {N_CLASSES} classes, of super-resolution for one frame of 64x64
+pixels. Multiply-adds are those of convolutions and matrix products and of nothing else
+(`microexp.recognize.complexity`). What was measured here is in
 [Measured figures](../results.md); databases are in [Databases](../databases.md).
 """
-LEGEND = f"""*Size* is counted here for one clip and {N_CLASSES} classes, multiply-adds of convolutions and
-matrix products only. *Published figures* are as their sources print them and were not made here: ours are in
-[Measured figures](../results.md). *Defaults* are those of the constructor; in brackets what `None` stands for
-in the recipe. *Presets* are settings by name: `--preset NAME`, or the second argument of `create`.
+LEGEND = f"""*Size* is counted here, of a recogniser for one clip and {N_CLASSES} classes, of super-resolution
+for one frame of 64x64 pixels; multiply-adds of convolutions and matrix products only. *Published figures* are
+as their sources print them and were not made here: ours are in [Measured figures](../results.md). *Defaults*
+are those of the constructor; in brackets what `None` stands for in the recipe. *Presets* are settings by
+name: `--preset NAME`, or the second argument of `create`.
 """
 FIRST, LAST = ("source", "data"), ("protocol",)  # columns of published figures; others stand between
 COUNTS = ("parameters", "multiply_adds")
@@ -99,14 +107,24 @@ def own_cards(family: str) -> list[Card]:
 
 
 def is_network(card: Card) -> bool:
-    """Whether a method is a recogniser that is a network."""
-    return issubclass(import_module(f"microexp.{card.family}").get(card.name), TorchRecognizer)
+    """Whether a method is a network."""
+    return issubclass(class_of(card), TorchRecognizer | NetworkUpscaler)
+
+
+def class_of(card: Card) -> type:
+    """Return the class of a method."""
+    found: type = import_module(f"microexp.{card.family}").get(card.name)
+    return found
 
 
 def count(card: Card) -> Complexity | None:
     """Return the counts of a network at its defaults; None of what is no network."""
-    family = import_module(f"microexp.{card.family}")
-    return complexity(family.create(card.name), N_CLASSES) if is_network(card) else None
+    if not is_network(card):
+        return None
+    method = class_of(card)()
+    if isinstance(method, NetworkUpscaler):
+        return restoration_complexity(method)
+    return complexity(method, N_CLASSES)
 
 
 def title_of(family: str) -> str:
@@ -186,6 +204,9 @@ def usage(card: Card) -> str:
     if card.family == "recognize":
         lines.append(f"microexp evaluate {card.name} --database synthetic")
         lines += [f"{lines[0]} --preset {preset}" for preset in list(card.presets)[:1]]
+    elif card.family == "superres":
+        weights = " --weights FILE" if is_network(card) else ""
+        lines.append(f"microexp upscale face.png --method {card.name}{weights} --out large.png")
     elif card.takes.startswith("clips") and card.gives.startswith("clips"):  # a step, as `create_step` has it
         lines.append(f"microexp evaluate linear_svm --database synthetic --prepare {card.name}")
     lines.append(f"microexp cite {card.name}")
@@ -242,8 +263,8 @@ def preset_rows(card: Card) -> list[dict[str, str]]:
 
 def default_rows(card: Card) -> list[dict[str, str]]:
     """Return the constructor's parameters with their defaults, and the recipe's value where that is None."""
-    cls = import_module(f"microexp.{card.family}").get(card.name)
-    recipe = cls().recipe() if is_network(card) else None
+    cls = class_of(card)
+    recipe = cls().recipe() if issubclass(cls, TorchRecognizer) else None
     rows = []
     for name, parameter in inspect.signature(cls).parameters.items():
         default = code(repr(parameter.default))

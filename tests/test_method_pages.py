@@ -28,7 +28,7 @@ def made() -> Made:
 
 @pytest.fixture(scope="module")
 def methods() -> dict[str, list[str]]:
-    families = ("recognize", "motion", "faces")
+    families = ("recognize", "superres", "motion", "faces")
     return {family: [card.name for card in method_pages.own_cards(family)] for family in families}
 
 

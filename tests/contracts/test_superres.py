@@ -26,6 +26,7 @@ VIDEO = [name for name in NETWORKS if issubclass(superres.get(name), VideoUpscal
 # Settings in which a network is small; what they do not name has its default.
 SMALL: dict[str, dict[str, Any]] = {
     "edsr": {"channels": 8, "blocks": 1},
+    "edvr": {"channels": 8, "deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1},
     "srgan": {"channels": 8, "blocks": 1},
     "rdn": {"channels": 8, "blocks": 2, "layers": 2, "growth": 8},
     "esrgan": {"channels": 8, "blocks": 1, "growth": 4},

@@ -1,4 +1,4 @@
-"""How large a network is: its parameters, and the multiply-adds that one clip costs it."""
+"""How large a network is: its parameters, and the multiply-adds that one clip, or one frame, costs it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from microexp.clip import Clip
 from microexp.errors import OptionError
 from microexp.recognize.base import Recognizer
 from microexp.recognize.torch_base import TorchRecognizer
+from microexp.superres._network import NetworkUpscaler, VideoUpscaler
 
-_SIDE, _FRAMES = 64, 12  # of the clip that is counted; most networks bring any clip to one size
+_SIDE, _FRAMES = 64, 12  # of the clip that is counted; most recognisers bring any clip to one size
+_RESTORED = 12  # frames that a super-resolution network of video is counted on
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,36 @@ def complexity(recognizer: Recognizer, n_classes: int = 3) -> Complexity:
     )
 
 
-def count_parameters(recognizer: Recognizer, n_classes: int = 3) -> int:
+def restoration_complexity(upscaler: NetworkUpscaler) -> Complexity:
+    """Count the parameters and multiply-adds of a super-resolution network, a frame of 64x64 pixels.
+
+    As `complexity`; a network of video is counted on 12 frames, and the sum divided by 12. What a network
+    repeats as often as the frames need it (RealBasicVSR cleans them) is counted once.
+
+    Raises
+    ------
+    OptionError
+        If a setting cannot be used.
+    """
+    module = _restorer(upscaler)
+    count = _RESTORED if isinstance(upscaler, VideoUpscaler) else 1
+    frames = torch.zeros(count, 3, _SIDE, _SIDE, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        upscaler._apply(module, frames)
+    return Complexity(_size(module), counter.get_total_flops() // 2 // count, (3, _SIDE, _SIDE))
+
+
+def count_parameters(method: Recognizer | NetworkUpscaler, n_classes: int = 3) -> int:
     """Count the parameters alone, which takes no clip; arguments and errors as `complexity`."""
-    return _size(_network(recognizer, n_classes))
+    is_restorer = isinstance(method, NetworkUpscaler)
+    return _size(_restorer(method) if is_restorer else _network(method, n_classes))
+
+
+def _restorer(upscaler: NetworkUpscaler) -> nn.Module:
+    """Build the network on the meta device, in training mode: there RealBasicVSR cleans just once."""
+    upscaler.check_parameters()
+    with torch.device("meta"):
+        return upscaler.build().to("meta")
 
 
 def _network(recognizer: Recognizer, n_classes: int) -> nn.Module:

@@ -90,10 +90,10 @@ class RealBasicVSRModule(nn.Module):
 
     def cleaned(self, frames: Tensor) -> Tensor:
         """Return the cleaned small frames, ``(N, T, 3, H, W)``."""
-        for _ in range(1 if self.training else _MOST_CLEANINGS):
+        for _ in range(_MOST_CLEANINGS):
             change = in_parts(self.image_cleaning, frames.flatten(0, 1)).view_as(frames)
             frames = frames + change
-            if change.abs().mean() < self.threshold / 255:
+            if self.training or change.abs().mean() < self.threshold / 255:
                 break
         return frames
 
