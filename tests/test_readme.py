@@ -34,6 +34,7 @@ def test_all_blocks_are_of_a_kind_that_is_tested() -> None:
 @pytest.mark.parametrize("block", COMMANDS)
 def test_commands(tmp_path: Path, block: list[str]) -> None:
     write_megc_tree(tmp_path / "path" / "to" / "megc2019-flow", subjects=3)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     for line in block:
         arguments = shlex.split(line)[1:]
         if "ststnet" in arguments and "evaluate" in arguments:

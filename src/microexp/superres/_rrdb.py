@@ -1,4 +1,4 @@
-"""Residual-in-residual dense blocks, and the network of ESRGAN and Real-ESRGAN made of them."""
+"""Residual-in-residual dense blocks, and the networks made of them: ESRGAN's, and idealo's RRDN."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from microexp.superres._layers import conv3, small_weights
 from microexp.superres._network import pad_edges
 
-_SLOPE = 0.2  # of every leaky rectifier
+_SLOPE = 0.2  # of every leaky rectifier of ESRGAN
 _RESIDUAL = 0.2  # factor on every residual
 
 
@@ -22,10 +22,13 @@ class DenseBlock(nn.Module):
         In and out.
     growth : int
         Channels that each of the first four convolutions adds.
+    slope : float
+        Of the leaky rectifiers; 0 for plain ones.
     """
 
-    def __init__(self, channels: int = 64, growth: int = 32) -> None:
+    def __init__(self, channels: int = 64, growth: int = 32, slope: float = _SLOPE) -> None:
         super().__init__()
+        self.slope = slope
         self.conv1 = conv3(channels, growth)
         self.conv2 = conv3(channels + growth, growth)
         self.conv3 = conv3(channels + 2 * growth, growth)
@@ -37,18 +40,18 @@ class DenseBlock(nn.Module):
         """Return ``(N, C, H, W)`` of the same."""
         known = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            known = torch.cat([known, F.leaky_relu(conv(known), _SLOPE)], dim=1)
+            known = torch.cat([known, F.leaky_relu(conv(known), self.slope)], dim=1)
         return x + _RESIDUAL * self.conv5(known)
 
 
 class RRDB(nn.Module):
     """Three dense blocks, times 0.2, plus the input (ESRGAN, section 3.1); parameters as `DenseBlock`."""
 
-    def __init__(self, channels: int = 64, growth: int = 32) -> None:
+    def __init__(self, channels: int = 64, growth: int = 32, slope: float = _SLOPE) -> None:
         super().__init__()
-        self.rdb1 = DenseBlock(channels, growth)
-        self.rdb2 = DenseBlock(channels, growth)
-        self.rdb3 = DenseBlock(channels, growth)
+        self.rdb1 = DenseBlock(channels, growth, slope)
+        self.rdb2 = DenseBlock(channels, growth, slope)
+        self.rdb3 = DenseBlock(channels, growth, slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, C, H, W)`` of the same."""
@@ -64,12 +67,21 @@ class RRDBFeatures(nn.Module):
         Channels of the picture.
     channels, blocks, growth : int
         Features, number of `RRDB` and their growth.
+    slope : float
+        Of the leaky rectifiers in the blocks; 0 for plain ones.
     """
 
-    def __init__(self, inputs: int = 3, channels: int = 64, blocks: int = 23, growth: int = 32) -> None:
+    def __init__(
+        self,
+        inputs: int = 3,
+        channels: int = 64,
+        blocks: int = 23,
+        growth: int = 32,
+        slope: float = _SLOPE,
+    ) -> None:
         super().__init__()
         self.conv_first = conv3(inputs, channels)
-        self.body = nn.Sequential(*[RRDB(channels, growth) for _ in range(blocks)])
+        self.body = nn.Sequential(*[RRDB(channels, growth, slope) for _ in range(blocks)])
         self.conv_body = conv3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,3 +121,27 @@ class RRDBNetModule(RRDBFeatures):
             x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2, mode="nearest")), _SLOPE)
         x = self.conv_last(F.leaky_relu(self.conv_hr(x), _SLOPE))
         return x[..., : height * self.scale, : width * self.scale]
+
+
+class RRDNModule(RRDBFeatures):
+    """RRDN, the network of idealo's image-super-resolution, ``(N, 3, H, W)`` in [0, 1] to ``(N, 3, s H, s W)``.
+
+    Its blocks have plain rectifiers, and it enlarges at the end by one pixel shuffle, to three channels.
+
+    Parameters
+    ----------
+    scale : int
+        Any.
+    channels, blocks, growth : int
+        Features, number of `RRDB` and their growth.
+    """
+
+    def __init__(self, scale: int = 4, channels: int = 64, blocks: int = 10, growth: int = 32) -> None:
+        super().__init__(3, channels, blocks, growth, slope=0.0)
+        self.scale = scale
+        self.conv_up = conv3(channels, 3 * scale**2)
+        self.conv_last = conv3(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the enlarged pictures."""
+        return self.conv_last(F.pixel_shuffle(self.conv_up(super().forward(x)), self.scale))

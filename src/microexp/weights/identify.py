@@ -28,6 +28,8 @@ _NETWORKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a U-Net discriminator (Real-ESRGAN)", (r"conv_?0\.", r"conv_?[1-9]\.weight_orig")),
     ("SwinIR", (r"relative_position_bias_table", r"conv_after_body\.")),
     ("RCAN", (r"body\.0\.body\.0\.(body|rcab)\.",)),
+    ("LPIPS (VGG16)", (r"^lin\.0\.weight", r"^net\.28\.")),
+    ("LPIPS (AlexNet)", (r"^lin\.0\.weight", r"^net\.10\.")),
     ("LPIPS", (r"^lin\d?\.\d.*weight",)),
     ("VGG or AlexNet", (r"^features\.0\.weight", r"^classifier\.")),
     ("ConvNeXt", (r"stages\.0\.(blocks\.)?0\.",)),

@@ -1,7 +1,8 @@
 """TensorFlow.js models (``model.json`` and its shards). In: the files. Out: named tensors.
 
 Kernels ``(height, width, in, out)`` become ``(out, in, height, width)``; ``NAME/kernel`` becomes
-``NAME.weight``. Values may be stored as float32, float16, or as 8 or 16 bit integers with a scale.
+``NAME.weight``. Values may be stored as float32, float16, or as 8 or 16 bit integers with a scale. The layers
+of idealo's networks get the names, and where pixels are shuffled the order of channels, of microexp's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from microexp.errors import WeightsError
 
 _STORED = {"float32": "<f4", "float16": "<f2", "uint8": "u1", "uint16": "<u2"}
 _PARTS = {"kernel": "weight", "bias": "bias"}
-_RDN = {  # layers of RDN as idealo names them; blocks and layers are counted from 1
+_COLOURS = 3
+_RDN = {  # layers as idealo names them; blocks and layers are counted from 1
     "F_m1": "sfe1",
     "F_0": "sfe2",
     "GFF_1": "gff.0",
@@ -30,6 +32,12 @@ _RDN = {  # layers of RDN as idealo names them; blocks and layers are counted fr
     "UPN2": "upscale.2",
     "UPN3": "upscale.4",
     "SR": "output",
+}
+_RRDN = {
+    "Pre_blocks_conv": "conv_first",
+    "post_blocks_conv": "conv_body",
+    "PreShuffle": "conv_up",
+    "SR": "conv_last",
 }
 
 
@@ -44,8 +52,9 @@ def read_tfjs(model: str | Path) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        Float32 tensors. RDN's have the names of `microexp.superres.rdn`, others those of the model, with dots
-        for slashes.
+        Float32 tensors. Those of idealo's RDN and RRDN have the names of `microexp.superres.rdn` (with the
+        upsampler "nearest") and `microexp.superres.esrgan` (variant "rrdn"), others those of the model, with
+        dots for slashes.
 
     Raises
     ------
@@ -58,10 +67,12 @@ def read_tfjs(model: str | Path) -> dict[str, Tensor]:
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
         tensors = dict(item for group in groups for item in _tensors(path, group))
+        layer_name = next((f for first, f in _NETWORKS.items() if f"{first}/kernel" in tensors), _plain)
+        if layer_name is _rrdn_layer:
+            tensors = {name: _ordered(name, tensor) for name, tensor in tensors.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(f"{path} is no model of TensorFlow.js, or is damaged ({error!r})") from error
-    is_rdn = "F_m1/kernel" in tensors
-    return {_name(name, is_rdn): tensor for name, tensor in tensors.items()}
+    return {_name(name, layer_name): tensor for name, tensor in tensors.items()}
 
 
 def _tensors(path: Path, group: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
@@ -98,10 +109,14 @@ def _scaled(values: np.ndarray, quantization: Mapping[str, Any] | None) -> np.nd
     return values * np.float32(quantization["scale"]) + np.float32(quantization["min"])
 
 
-def _name(name: str, is_rdn: bool) -> str:
+def _name(name: str, layer_name: Callable[[str], str]) -> str:
     *layers, part = name.split("/")
-    layer = _rdn_layer(layers[0]) if is_rdn and len(layers) == 1 else ".".join(layers)
+    layer = layer_name(".".join(layers))
     return f"{layer}.{_PARTS.get(part, part)}" if layer else part
+
+
+def _plain(name: str) -> str:
+    return name
 
 
 def _rdn_layer(name: str) -> str:
@@ -110,6 +125,25 @@ def _rdn_layer(name: str) -> str:
     if fusion := re.fullmatch(r"LFF_(\d+)", name):
         return f"rdbs.{int(fusion[1]) - 1}.lff"
     return _RDN.get(name, name)
+
+
+def _rrdn_layer(name: str) -> str:
+    if dense := re.fullmatch(r"F_(\d+)_(\d+)_(\d+)", name):
+        return f"body.{int(dense[1]) - 1}.rdb{dense[2]}.conv{dense[3]}"
+    if fusion := re.fullmatch(r"LFF_(\d+)_(\d+)", name):
+        return f"body.{int(fusion[1]) - 1}.rdb{fusion[2]}.conv5"
+    return _RRDN.get(name, name)
+
+
+_NETWORKS = {"F_m1": _rdn_layer, "Pre_blocks_conv": _rrdn_layer}  # by the layer that the name is of
+
+
+def _ordered(name: str, tensor: Tensor) -> Tensor:
+    """Put the channels that are shuffled into pixels in PyTorch's order: by colour first, then by place."""
+    if not name.startswith("PreShuffle/"):
+        return tensor
+    order = np.arange(len(tensor)).reshape(-1, _COLOURS).T.ravel()
+    return tensor[torch.from_numpy(order)]
 
 
 def _tensor(values: np.ndarray) -> Tensor:
