@@ -40,15 +40,21 @@ GAN = {"batch_size": 8, "patch": 96, "lr": 1e-4, "feature_weights": {"16": 0.1},
 # Method -> (settings, stages: name, steps, what differs from the paper's recipe).
 Stages = list[tuple[str, int, dict[str, Any]]]
 SETTINGS: dict[str, tuple[dict[str, Any], Stages]] = {
-    "srcnn": ({}, [("psnr", 1500, {**PIXELS, "lr": 1e-3})]),
+    "srcnn": ({}, [("psnr", 5000, {**PIXELS, "batch_size": 4, "patch": 64, "lr": 1e-3})]),
     "edsr": ({"channels": 32, "blocks": 4}, [("psnr", 1500, PIXELS)]),
-    "srgan": ({"channels": 32, "blocks": 4}, [("psnr", 1200, PIXELS), ("gan", 150, GAN)]),
-    "rdn": ({"channels": 16, "growth": 16, "blocks": 4, "layers": 4}, [("psnr", 1500, PIXELS)]),
-    "esrgan": ({"channels": 16, "blocks": 2, "growth": 8}, [("psnr", 1500, PIXELS), ("gan", 150, GAN)]),
+    "srgan": ({"channels": 32, "blocks": 4}, [("psnr", 800, {**PIXELS, "lr": 5e-4}), ("gan", 150, GAN)]),
+    "rdn": (
+        {"channels": 16, "growth": 16, "blocks": 4, "layers": 4},
+        [("psnr", 1500, {**PIXELS, "lr": 1e-3})],
+    ),
+    "esrgan": (
+        {"channels": 16, "blocks": 2, "growth": 8},
+        [("psnr", 1500, {**PIXELS, "lr": 1e-3}), ("gan", 150, GAN)],
+    ),
     "real_esrgan": (
         {"channels": 16, "blocks": 2, "growth": 8},
         [
-            ("psnr", 1200, {**PIXELS, "degradation": "real-world"}),
+            ("psnr", 1000, {**PIXELS, "lr": 1e-3, "degradation": "real-world"}),
             ("gan", 120, {**GAN, "degradation": "real-world"}),
         ],
     ),

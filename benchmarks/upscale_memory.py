@@ -37,10 +37,11 @@ finally:
 """
 
 
-def command(source: Path, target: Path, method: str) -> list[str]:
-    weights = [] if method == "bicubic" else ["--weights", "random"]
+def command(source: Path, target: Path, options: argparse.Namespace) -> list[str]:
+    weights = [] if options.method == "bicubic" else ["--weights", "random"]
+    params = [word for param in options.param for word in ("--param", param)]
     return [
-        *(sys.executable, "-c", CHILD, "upscale", str(source), "--method", method, *weights),
+        *(sys.executable, "-c", CHILD, "upscale", str(source), "--method", options.method, *weights, *params),
         *("--out", str(target)),
     ]
 
@@ -84,6 +85,7 @@ def _time(file: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--method", default="edsr")
+    parser.add_argument("--param", action="append", default=[], help="NAME=VALUE of the method")
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--side", type=int, default=64, help="of the video's frames, pixels")
     parser.add_argument("--out", type=Path, default=Path("results") / "upscale_memory")
@@ -94,16 +96,17 @@ def main() -> None:
     write_picture(picture, noise(3000, 4000, 0))
     write_video(video, (noise(options.side, options.side, i) for i in range(options.frames)), 100.0)
     large = options.out / "long-large.mkv"
-    arguments = command(video, large, options.method)
+    arguments = command(video, large, options)
     result: dict[str, Any] = {
         "method": options.method,
+        "params": options.param,
         "video": f"{options.frames} frames of {options.side}x{options.side}",
         "kill": killed_and_resumed(arguments, large.with_name(f"{large.name}.parts"), options.frames),
         "frames_in_the_result": len(VideoFrames(large)),
     }
     large.unlink()
     result["video_whole"] = measured(arguments)
-    result["picture_4000x3000"] = measured(command(picture, options.out / "larger.png", options.method))
+    result["picture_4000x3000"] = measured(command(picture, options.out / "larger.png", options))
     result["versions"] = versions()
     result["memory_of_this_process_MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
     earlier = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}

