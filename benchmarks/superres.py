@@ -1,11 +1,13 @@
 """Quality, motion and cost of super-resolution methods, on synthetic people that no training has seen.
 
-    python benchmarks/superres.py [--weights NAME=FILE ...] [--subjects 4] [--clips 2] [--size 256] [--seed 1]
+    python benchmarks/superres.py [--weights NAME=FILE ...] [--degradation real-world] [--lpips FILE]
 
-The clips are made smaller by MATLAB's bicubic kernel and restored by bicubic interpolation and by each method
-NAME with the weights FILE. Figures are merged into benchmarks/results/superres.json after each method, so it
-may be run in parts; then all are printed as a Markdown table. Everything runs in one thread. Networks must
-be trained on people of another seed than is used here.
+The clips are made smaller by MATLAB's bicubic kernel (or by blur, noise and JPEG, twice) and restored by
+bicubic interpolation and by each method NAME with the weights FILE. Figures are merged into
+benchmarks/results/superres.json (superres_real_world.json) after each method, so it may be run in parts; then
+all are printed as a Markdown table. Everything runs in one thread. Networks must be trained on people of
+another seed than is used here. LPIPS, of the apex frames, is how different they look to a network
+(lower is better; "microexp weights get lpips-alexnet").
 """
 
 from __future__ import annotations
@@ -29,16 +31,18 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from microexp import datasets, motion, superres  # noqa: E402
 from microexp.clip import Clip  # noqa: E402
-from microexp.evaluate.restoration import restoration_scores  # noqa: E402
+from microexp.evaluate.restoration import figure, restoration_scores  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
 from microexp.frames import ArrayFrames  # noqa: E402
 from microexp.registry import read_params  # noqa: E402
 from microexp.superres._network import NetworkUpscaler  # noqa: E402
 from microexp.superres.base import Upscaler  # noqa: E402
-from microexp.superres.degradation import Downscale  # noqa: E402
+from microexp.superres.degradation import Downscale, RealWorldDegradation  # noqa: E402
+from microexp.superres.quality import lpips  # noqa: E402
 from microexp.weights.download import sha256_of  # noqa: E402
 
-RESULT = Path(__file__).parent / "results" / "superres.json"
+RESULTS = Path(__file__).parent / "results"
+FILES = {"bicubic": RESULTS / "superres.json", "real-world": RESULTS / "superres_real_world.json"}
 TIMED = 10  # frames
 
 
@@ -77,12 +81,18 @@ def cost(upscaler: Upscaler, frames: np.ndarray) -> dict[str, Any]:
     }
 
 
-def judge(upscaler: Upscaler, small: list[Clip], true: list[Clip], estimator: str) -> dict[str, Any]:
+def judge(
+    upscaler: Upscaler, small: list[Clip], true: list[Clip], estimator: str, perceptual: Path | None
+) -> dict[str, Any]:
     """Restore the clips and return figures with their intervals, cost, and what computed them."""
     restored = in_memory(upscaler.transform(small))
     scores = restoration_scores(restored, true, motion.create(estimator))
+    if perceptual is not None:
+        pairs = [(a.key_frame("apex"), b.key_frame("apex")) for a, b in zip(restored, true, strict=True)]
+        values = [lpips(*pair, weights=perceptual) for pair in pairs]
+        scores["LPIPS"] = figure(values, [clip.subject for clip in true])
     return {
-        "scores": {name: figure._asdict() for name, figure in scores.items()},
+        "scores": {name: one._asdict() for name, one in scores.items()},
         **cost(upscaler, small[0].frames[:TIMED]),
         "versions": versions(),
     }
@@ -101,15 +111,17 @@ def earlier(file: Path, setting: dict[str, Any]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     rows = [
         "| method | parameters | multiply-adds a frame | CPU s a frame | PSNR, dB [95 %] | SSIM [95 %] "
-        "| motion error, px [95 %] | of the true clips, px | temporal, grey levels | of the true clips |",
-        "|---|" + "---:|" * 9,
+        "| LPIPS [95 %] | motion error, px [95 %] | of the true clips, px | temporal, grey levels "
+        "| of the true clips |",
+        "|---|" + "---:|" * 10,
     ]
     for name, row in sorted(result["methods"].items(), key=lambda item: -item[1]["scores"]["PSNR"]["mean"]):
         scores = row["scores"]
         rows.append(
             f"| {name} | {row['parameters']:,} | {row['multiply_adds'] / 1e9:.2f} G "
             f"| {row['cpu_seconds']:.3f} "
-            f"| {_figure(scores['PSNR'], 2)} | {_figure(scores['SSIM'], 4)} | {_figure(scores['motion'], 3)} "
+            f"| {_figure(scores['PSNR'], 2)} | {_figure(scores['SSIM'], 4)} "
+            f"| {_figure(scores['LPIPS'], 3) if 'LPIPS' in scores else ''} | {_figure(scores['motion'], 3)} "
             f"| {scores['motion_true']['mean']:.3f} | {scores['temporal']['mean']:.2f} "
             f"| {scores['temporal_true']['mean']:.2f} |"
         )
@@ -134,7 +146,9 @@ def main() -> None:
     parser.add_argument("--nuisance", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1, help="of the people; another than that of training")
     parser.add_argument("--flow", default="farneback", help="estimator of the motion")
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--degradation", choices=list(FILES), default="bicubic")
+    parser.add_argument("--lpips", type=Path, help="weights of LPIPS")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -146,16 +160,23 @@ def main() -> None:
         "seed": options.seed,
     }
     upscalers = methods(options)
-    result = earlier(options.out, {**database, "factor": options.factor, "flow": options.flow})
+    out = options.out or FILES[options.degradation]
+    how = {"factor": options.factor, "flow": options.flow, "degradation": options.degradation}
+    result = earlier(out, {**database, **how})
     with tempfile.TemporaryDirectory() as folder:  # nothing from a cache, so that the seconds are whole
         os.environ["MICROEXP_CACHE"] = folder
         true = in_memory(datasets.create("synthetic", **database).clips())
-        small = in_memory(Downscale(factor=options.factor).transform(true))
+        degradation = (
+            Downscale(factor=options.factor)
+            if options.degradation == "bicubic"
+            else RealWorldDegradation(factor=options.factor)
+        )
+        small = in_memory(degradation.transform(true))
         for name, upscaler in upscalers.items():
             print(f"{name} ...", file=sys.stderr)
-            result["methods"][name] = judge(upscaler, small, true, options.flow)
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            result["methods"][name] = judge(upscaler, small, true, options.flow, options.lpips)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(result))
 
 

@@ -36,7 +36,10 @@ VALIDATED = 2  # of these subjects
 FRAMES = 7  # of each clip, about its apex
 PIXELS = {"batch_size": 8, "patch": 96, "lr": 2e-3, "halve_at": (), "degradation": "bicubic"}
 VIDEO = {"batch_size": 4, "patch": 64, "frames": 5, "lr": 1e-3, "degradation": "bicubic"}
-GAN = {"batch_size": 8, "patch": 96, "lr": 1e-4, "feature_weights": {"16": 0.1}, "gan_weight": 2e-3}
+GAN = {
+    **{"batch_size": 8, "patch": 96, "lr": 1e-4},
+    **{"pixel_weight": 1.0, "feature_weights": {"16": 0.05}, "gan_weight": 1e-3},
+}
 # Method -> (settings, stages: name, steps, what differs from the paper's recipe).
 Stages = list[tuple[str, int, dict[str, Any]]]
 SETTINGS: dict[str, tuple[dict[str, Any], Stages]] = {
@@ -45,16 +48,16 @@ SETTINGS: dict[str, tuple[dict[str, Any], Stages]] = {
     "srgan": ({"channels": 32, "blocks": 4}, [("psnr", 800, {**PIXELS, "lr": 5e-4}), ("gan", 150, GAN)]),
     "rdn": (
         {"channels": 16, "growth": 16, "blocks": 4, "layers": 4},
-        [("psnr", 1500, {**PIXELS, "lr": 1e-3})],
+        [("psnr", 4000, PIXELS)],
     ),
     "esrgan": (
-        {"channels": 16, "blocks": 2, "growth": 8},
-        [("psnr", 1500, {**PIXELS, "lr": 1e-3}), ("gan", 150, GAN)],
+        {"channels": 32, "blocks": 1, "growth": 16},
+        [("psnr", 1500, PIXELS), ("gan", 150, GAN)],
     ),
     "real_esrgan": (
-        {"channels": 16, "blocks": 2, "growth": 8},
+        {"channels": 32, "blocks": 1, "growth": 16},
         [
-            ("psnr", 1000, {**PIXELS, "lr": 1e-3, "degradation": "real-world"}),
+            ("psnr", 1000, {**PIXELS, "degradation": "real-world"}),
             ("gan", 120, {**GAN, "degradation": "real-world"}),
         ],
     ),

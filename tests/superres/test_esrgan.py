@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from microexp import superres
+from microexp.errors import OptionError, UnknownNameError
 from microexp.superres.esrgan import ESRGAN, build_module
 from tests.superres.golden import assert_golden, filled, pattern
 
@@ -37,6 +40,45 @@ def test_sizes_that_do_not_fold_are_continued_by_their_edge(scale: int, height: 
     continued = torch.nn.functional.pad(picture, (0, width - 7, 0, height - 5), mode="replicate")
     with torch.inference_mode():
         assert torch.equal(module(picture), module(continued)[..., : 5 * scale, : 7 * scale])
+
+
+@pytest.mark.parametrize(
+    ("preset", "scale", "count"),  # counted in the published model.json
+    [
+        ("rrdn_thick", 2, 7_239_968),
+        ("rrdn_thick", 3, 7_248_623),
+        ("rrdn_thick", 4, 7_260_740),
+        ("rrdn_thick", 8, 7_343_828),
+        ("rrdn_idealo", 4, 4_176_100),
+    ],
+)
+def test_counts_of_the_presets_are_the_published_ones(preset: str, scale: int, count: int) -> None:
+    with torch.device("meta"):
+        module = superres.create("esrgan", preset, scale=scale).build()
+    assert sum(p.numel() for p in module.parameters()) == count
+
+
+@pytest.mark.parametrize(("variant", "scale"), [("esrgan", 3), ("esrgan", 8), ("rrdn", 1)])
+def test_a_variant_is_refused_at_scales_that_it_is_not_for(variant: str, scale: int) -> None:
+    with pytest.raises(OptionError, match=f"'{variant}' enlarges by 2.*, not by {scale}"):
+        build_module(scale, variant=variant)
+
+
+def test_the_networks_of_the_paper_and_of_the_variant_differ_in_scale_as_said() -> None:
+    picture = np.zeros((5, 6, 3), np.uint8)
+    small = {"channels": 4, "blocks": 1, "growth": 2, "weights": "random", "scale": 3}
+    assert ESRGAN(**small, variant="rrdn").upscale(picture).shape == (15, 18, 3)
+    with pytest.raises(OptionError, match="not by 3"):
+        ESRGAN(**small).upscale(picture)
+    with pytest.raises(UnknownNameError, match="variant of ESRGAN 'rdn'. Did you mean 'rrdn'"):
+        ESRGAN(**small, variant="rdn").check_parameters()
+
+
+@pytest.mark.parametrize("scale", ESRGAN.scales)
+def test_patches_suit_scale_and_discriminator(scale: int) -> None:
+    for recipe in ESRGAN(scale=scale, variant="rrdn").recipes().values():
+        assert recipe.patch % scale == 0
+        ESRGAN(channels=4).discriminator(recipe.patch)
 
 
 def test_the_discriminator_is_built_for_the_patch() -> None:

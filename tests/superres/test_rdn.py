@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from microexp.errors import OptionError
+from microexp import superres
+from microexp.errors import OptionError, UnknownNameError
 from microexp.superres.rdn import RDN, ResidualDenseBlock, build_module
 from tests.superres.golden import assert_golden, filled, pattern
 
@@ -36,6 +37,42 @@ def test_names_are_those_of_published_files() -> None:
     modules = {name.rpartition(".")[0] for name in names}
     blocks = {f"rdbs.{n}.{part}" for n in (0, 1) for part in ("layers.0.conv", "layers.1.conv", "lff")}
     assert modules == blocks | {"sfe1", "sfe2", "gff.0", "gff.1", "upscale.0", "upscale.2", "output"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "count"),  # counted in the published model.json
+    [
+        ("idealo_small", {}, 2_619_635),
+        ("upscalerjs_medium", {"scale": 4}, 704_611),
+        ("upscalerjs_slim", {"scale": 3}, 226_815),
+    ],
+)
+def test_counts_of_the_presets_are_the_published_ones(
+    preset: str, settings: dict[str, int], count: int
+) -> None:
+    with torch.device("meta"):
+        module = superres.create("rdn", preset, **settings).build()
+    assert sum(p.numel() for p in module.parameters()) == count
+
+
+@pytest.mark.parametrize("scale", RDN.scales)
+def test_the_other_upsampler_repeats_pixels_before_the_last_convolution(scale: int) -> None:
+    module = build_module(scale, channels=4, blocks=1, layers=1, growth=4, upsampler="nearest")
+    torch.nn.init.dirac_(module.output.weight)  # so that the last convolution copies
+    torch.nn.init.zeros_(module.output.bias)
+    with torch.inference_mode():
+        large = module(torch.rand(1, 3, 5, 6))
+    assert large.shape == (1, 3, 5 * scale, 6 * scale)
+    corners = large[..., ::scale, ::scale]
+    assert torch.equal(corners.repeat_interleave(scale, 2).repeat_interleave(scale, 3), large)
+    assert len(corners.unique()) > 5
+
+
+def test_an_upsampler_that_is_not_there_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="upsampler of RDN 'neares'. Did you mean 'nearest'"):
+        RDN(upsampler="neares", weights="random").check_parameters()
+    with pytest.raises(UnknownNameError, match="upsampler of RDN"):
+        build_module(upsampler="")
 
 
 def test_a_prefix_is_taken_off() -> None:

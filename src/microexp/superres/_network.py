@@ -144,7 +144,7 @@ class NetworkUpscaler(Upscaler):
         if self.weights in (None, RANDOM):
             return {"name": str(self.weights)}
         file = locate(str(self.weights))
-        return {"name": str(self.weights), "sha256": sha256_of(file), **read_metadata(file)}
+        return {**read_metadata(file), "name": str(self.weights), "file_sha256": sha256_of(file)}
 
     def _upscale(self, frames: np.ndarray) -> np.ndarray:
         return in_tiles(self._enlarge, frames, self.scale, self.tile, self.overlap)

@@ -124,7 +124,7 @@ class RRDBNetModule(RRDBFeatures):
 
 
 class RRDNModule(RRDBFeatures):
-    """RRDN, the network of idealo's image-super-resolution, ``(N, 3, H, W)`` in [0, 1] to ``(N, 3, s H, s W)``.
+    """RRDN of idealo's image-super-resolution, ``(N, 3, H, W)`` in [0, 1] to ``(N, 3, s H, s W)``.
 
     Its blocks have plain rectifiers, and it enlarges at the end by one pixel shuffle, to three channels.
 

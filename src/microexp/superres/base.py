@@ -125,7 +125,7 @@ class Upscaler(Stateless, ABC):
         return identity_of(self)
 
     def weights_used(self) -> dict[str, str] | None:
-        """Return what the weights are and their SHA-256; None for a method that has none."""
+        """Return what is known of the weights, with the file's SHA-256; None for a method that has none."""
         return None
 
     def _part(self, held: deque[np.ndarray], first: int) -> np.ndarray:

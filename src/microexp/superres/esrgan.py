@@ -84,7 +84,7 @@ def build_module(
     _check_variant(variant)
     network, scales = _VARIANTS[variant]
     if scale not in scales:
-        known = ", ".join(map(str, scales))
+        known = ", ".join(str(s) for s in scales if s > 1)
         raise OptionError(f"ESRGAN: the variant '{variant}' enlarges by {known}, not by {scale}")
     return network(scale, channels, blocks, growth)
 

@@ -29,7 +29,7 @@ CARD = {
     },
     "parameters": 22271107,
     "presets": {
-        "idealo_small": {"upsampler": "nearest", "blocks": 10, "layers": 3},
+        "idealo_small": {"scale": 2, "upsampler": "nearest", "blocks": 10, "layers": 3},
         "upscalerjs_medium": {"upsampler": "nearest", "blocks": 10, "layers": 1},
         "upscalerjs_slim": {"upsampler": "nearest", "blocks": 2, "layers": 1, "growth": 4},
     },

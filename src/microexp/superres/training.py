@@ -30,7 +30,7 @@ from microexp import __version__
 from microexp.clip import Clip
 from microexp.errors import OptionError, UnknownNameError, WeightsError
 from microexp.superres._network import RANDOM, NetworkUpscaler
-from microexp.superres._perceptual import FeatureLoss, vgg_features
+from microexp.superres._perceptual import FeatureLoss, vgg_features, vgg_file
 from microexp.superres._validation import Validation
 from microexp.superres.degradation import degrade
 from microexp.train import pick_device
@@ -155,7 +155,7 @@ def train(
         "seed": str(seed),
         "data": fingerprint_of(training_clips),
         "validation": fingerprint_of(held_out),
-        "vgg": "" if vgg is None else sha256_of(_existing(vgg))[:16],
+        "vgg": "" if vgg is None else sha256_of(vgg_file(vgg))[:16],
     }
     run = RunFiles(Path(out), stage, about, recipe.steps)
     run.check(resume)
@@ -191,8 +191,9 @@ def _feature_loss(recipe: RestorationRecipe, vgg: str | Path | None) -> FeatureL
         taps = ", ".join(recipe.feature_weights)
         raise OptionError(
             f"this training compares features {taps} of {recipe.features}: name a file of its ImageNet "
-            "weights (--vgg FILE; torchvision's, or an .npz of the original ones), or train without them, "
-            "which is not the paper's loss (--features none)"
+            "weights (--vgg FILE; torchvision's, or an .npz of the original ones; for vgg16 'microexp "
+            "weights get lpips-vgg16'), or train without them, which is not the paper's loss "
+            "(--features none)"
         )
     features = vgg_features(recipe.features, vgg, recipe.feature_weights)
     return FeatureLoss(features, recipe.feature_weights, recipe.feature_loss)
@@ -316,9 +317,3 @@ def _as_clips(pictures: Sequence[Clip | np.ndarray]) -> list[Clip]:
         return Clip.from_array(item if item.ndim == 4 else item[np.newaxis], name=f"array {number}")
 
     return [clip(number, item) for number, item in enumerate(pictures)]
-
-
-def _existing(file: str | Path) -> Path:
-    if not Path(file).is_file():
-        raise WeightsError(f"the weight file {file} does not exist")
-    return Path(file)

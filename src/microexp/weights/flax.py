@@ -7,7 +7,6 @@ stand in such a file are compared with, and nothing is imported or called by a n
 
 from __future__ import annotations
 
-import math
 import pickletools
 import re
 from dataclasses import dataclass
@@ -188,8 +187,6 @@ def _fill(what: Any, state: Any) -> None:
     elif isinstance(what, _Array) and isinstance(state[2], _DType) and isinstance(state[4], bytes):
         _, shape, stored, by_columns, content = state
         values = np.frombuffer(content, np.dtype(stored.order + stored.code))
-        if values.size != math.prod(shape):
-            raise ValueError(f"{values.size} values are none of shape {shape}")
         what.values = values.reshape(shape, order="F" if by_columns else "C")
     else:
         raise WeightsError("the state of something else")

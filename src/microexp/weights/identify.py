@@ -18,9 +18,9 @@ _NETWORKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("SPyNet", (r"^basic_module\.\d\.basic_module\.",)),
     ("GLEAN", (r"encoder\.", r"fusion_(out|skip)\.")),
     ("a StyleGAN2 generator", (r"style_mapping\.|style_mlp\.", r"to_rgb")),
+    ("RRDN", (r"body\.0\.rdb1\.conv1\.", r"^conv_up\.")),
     ("RRDBNet (ESRGAN, Real-ESRGAN)", (r"body\.0\.rdb1\.conv1\.|RRDB_trunk\.0\.|sub\.0\.RDB1\.",)),
     ("RDN", (r"rdbs\.0\.layers\.0\.conv\.",)),
-    ("RRDN (TensorFlow.js; no network here computes the same)", (r"^F_1_1_1\.weight", r"^LFF_1_1\.weight")),
     ("EDSR", (r"body\.0\.conv1\.", r"conv_after_body\.")),
     ("MSRResNet (SRGAN)", (r"trunk_net\.0\.conv1\.|upconv1\.",)),
     ("SRVGGNetCompact (Real-ESRGAN)", (r"^(generator(_ema)?\.)?body\.0\.weight", r"body\.1\.weight")),
@@ -76,6 +76,8 @@ def _scale(name: str, weights: Mapping[str, Tensor]) -> int | None:
         return 4
     if first is None:
         return None
+    if name == "RRDN" and "conv_up.weight" in weights:
+        return math.isqrt(weights["conv_up.weight"].shape[0] // 3)
     if name.startswith("RRDBNet"):
         return _FOLDED.get(first.shape[1])
     if name.startswith("SRVGGNetCompact"):
