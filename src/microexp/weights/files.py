@@ -129,7 +129,7 @@ def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str | Path
     ]
     if faults:
         held, here = identify(state), identify(wanted) or type(module).__name__
-        what = f"holds {held}, not {here}" if held else f"does not fit {here}"
+        what = f"holds {held}, not {here}" if held and held != here else f"does not fit {here}"
         raise WeightsError(f"{source} {what}: {'; '.join(faults)}")
 
 
