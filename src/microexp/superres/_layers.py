@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from microexp.errors import OptionError
+
 
 def conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     """Return a 3x3 convolution that keeps the size (halves it with stride 2)."""
@@ -56,6 +58,21 @@ class PixelShuffleUp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, outputs, f H, f W)`` of ``(N, inputs, H, W)``."""
         return F.pixel_shuffle(self.upsample_conv(x), self.factor)
+
+
+def shuffle_factors(scale: int) -> list[int]:
+    """Return the factors of the pixel shuffles that enlarge by `scale`: one 3, or twos.
+
+    Raises
+    ------
+    OptionError
+        If the scale is neither 3 nor a power of 2 from 2 on.
+    """
+    if scale == 3:
+        return [3]
+    if scale < 2 or scale & (scale - 1):
+        raise OptionError(f"pixel shuffles enlarge by 3 or a power of 2, not by {scale}")
+    return [2] * (scale.bit_length() - 1)
 
 
 def enlarged(x: Tensor, scale: int, mode: str = "bilinear") -> Tensor:

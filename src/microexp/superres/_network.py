@@ -212,11 +212,14 @@ class VideoUpscaler(NetworkUpscaler):
         Frames restored at a time, and seen beyond them on either side.
     """
 
-    fewest: ClassVar[int] = 1  # frames that the network needs at least; shorter clips are mirrored in time
-
     tile: int | None = 128
     window: int = 30
     margin: int = 3
+
+    @property
+    def fewest(self) -> int:
+        """Frames that the network needs at least; shorter clips are mirrored in time."""
+        return 1
 
     def _upscale(self, frames: np.ndarray) -> np.ndarray:
         enough = mirrored(len(frames), self.fewest)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from microexp.superres._layers import PixelShuffleUp, ResidualBlock, conv3, enlarged
 from microexp.superres._spynet import SPYNET_ALIASES, SPyNet
 from microexp.superres._warp import flow_warp
+from microexp.train.restoration import RestorationRecipe
 
 SCALE = 4
 SLOPE = 0.1  # of every leaky rectifier
@@ -24,6 +25,20 @@ RECURRENT_ALIASES = (
     (r"^(backward|forward)_trunk\.", r"\1_resblocks."),
     (r"^upconv([12])\.", r"upsample\1.upsample_conv."),
     *SPYNET_ALIASES,
+)
+
+# How BasicVSR is trained; the others of the family differ in little.
+RECIPE = RestorationRecipe(
+    steps=300_000,
+    batch_size=8,
+    patch=256,
+    frames=15,
+    lr=2e-4,
+    betas=(0.9, 0.99),
+    cosine=(300_000,),
+    pixel="charbonnier",
+    slow={"spynet.": 0.125},
+    frozen={"spynet.": 5000},
 )
 
 _WIDEST_HEAD = 64  # channels at the large size, however many there are at the small one

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from microexp.superres._network import VideoUpscaler
-from microexp.superres._recurrent import RECURRENT_ALIASES, SLOPE, RecurrentModule, ResidualTrunk
+from microexp.superres._recurrent import RECIPE, RECURRENT_ALIASES, SLOPE, RecurrentModule, ResidualTrunk
 from microexp.train.restoration import RestorationRecipe
 
 CARD = {
@@ -83,13 +83,7 @@ def build_module(channels: int = 64, blocks: int = 30) -> BasicVSRModule:
 
 @dataclass(eq=False, repr=False)
 class BasicVSR(VideoUpscaler):
-    """BasicVSR; other parameters as `VideoUpscaler`.
-
-    Parameters
-    ----------
-    channels, blocks : int
-        Of each of the two branches.
-    """
+    """BasicVSR; parameters as `VideoUpscaler` and `BasicVSRModule`."""
 
     architecture = ("channels", "blocks")
     aliases = RECURRENT_ALIASES
@@ -101,17 +95,4 @@ class BasicVSR(VideoUpscaler):
         return build_module(self.channels, self.blocks)
 
     def recipes(self) -> dict[str, RestorationRecipe]:
-        return {
-            "psnr": RestorationRecipe(
-                steps=300_000,
-                batch_size=8,
-                patch=256,
-                frames=15,
-                lr=2e-4,
-                betas=(0.9, 0.99),
-                cosine=(300_000,),
-                pixel="charbonnier",
-                slow={"spynet.": 0.125},
-                frozen={"spynet.": 5000},
-            )
-        }
+        return {"psnr": RECIPE}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,14 @@ from microexp.errors import OptionError
 from microexp.superres._deform import deform_conv2d
 from microexp.superres._layers import conv3
 from microexp.superres._network import VideoUpscaler
-from microexp.superres._recurrent import RECURRENT_ALIASES, SLOPE, RecurrentModule, ResidualTrunk, in_parts
+from microexp.superres._recurrent import (
+    RECIPE,
+    RECURRENT_ALIASES,
+    SLOPE,
+    RecurrentModule,
+    ResidualTrunk,
+    in_parts,
+)
 from microexp.superres._warp import flow_warp
 from microexp.train.restoration import RestorationRecipe
 
@@ -211,17 +218,5 @@ class BasicVSRPP(VideoUpscaler):
         return build_module(self.channels, self.blocks)
 
     def recipes(self) -> dict[str, RestorationRecipe]:
-        return {
-            "psnr": RestorationRecipe(
-                steps=600_000,
-                batch_size=8,
-                patch=256,
-                frames=30,
-                lr=1e-4,
-                betas=(0.9, 0.99),
-                cosine=(600_000,),
-                pixel="charbonnier",
-                slow={"spynet.": 0.25},
-                frozen={"spynet.": 5000},
-            )
-        }
+        recipe = replace(RECIPE, steps=600_000, cosine=(600_000,), frames=30, lr=1e-4, slow={"spynet.": 0.25})
+        return {"psnr": recipe}

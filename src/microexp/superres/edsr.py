@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from microexp.superres._layers import PixelShuffleUp, ResidualBlock, conv3
+from microexp.superres._layers import PixelShuffleUp, ResidualBlock, conv3, shuffle_factors
 from microexp.superres._network import NetworkUpscaler
 from microexp.train.restoration import RestorationRecipe
 
@@ -74,11 +74,6 @@ class EDSRModule(nn.Module):
         x = self.conv_first(x - self.mean)
         x = x + self.conv_after_body(self.body(x))
         return self.conv_last(self.upsample(x)) + self.mean
-
-
-def shuffle_factors(scale: int) -> list[int]:
-    """Return the factors of the pixel shuffles that enlarge by `scale`: one 3, or twos."""
-    return [3] if scale == 3 else [2] * (scale.bit_length() - 1)
 
 
 def build_module(scale: int = 4, channels: int = 64, blocks: int = 16, res_scale: float = 1.0) -> EDSRModule:

@@ -137,7 +137,6 @@ class EDVR(VideoUpscaler):
     """
 
     multiple = 4
-    fewest = _FRAMES
     architecture = ("channels", "deform_groups", "extraction_blocks", "reconstruction_blocks", "tsa")
     aliases = (*EDVR_ALIASES, (r"^upconv([12])\.(?=weight|bias)", r"upsample\1.upsample_conv."))
 
@@ -155,6 +154,10 @@ class EDVR(VideoUpscaler):
                 "EDVR: channels must be a multiple of deform_groups, both at least 1, got "
                 f"{self.channels} and {self.deform_groups}"
             )
+
+    @property
+    def fewest(self) -> int:
+        return _FRAMES
 
     def build(self) -> nn.Module:
         return build_module(

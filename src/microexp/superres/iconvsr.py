@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from microexp.errors import OptionError
 from microexp.superres._edvr import EDVR_ALIASES, EDVRFeatures
 from microexp.superres._layers import conv3
-from microexp.superres._network import VideoUpscaler, mirrored
-from microexp.superres._recurrent import RECURRENT_ALIASES, RecurrentModule, ResidualTrunk
+from microexp.superres._network import VideoUpscaler
+from microexp.superres._recurrent import RECIPE, RECURRENT_ALIASES, RecurrentModule, ResidualTrunk
 from microexp.train.restoration import RestorationRecipe
 
 CARD = {
@@ -127,17 +126,7 @@ def build_module(
 
 @dataclass(eq=False, repr=False)
 class IconVSR(VideoUpscaler):
-    """IconVSR; other parameters as `VideoUpscaler`.
-
-    Parameters
-    ----------
-    channels, blocks : int
-        Of each of the two branches; channels must be a multiple of 8.
-    keyframe_stride : int
-        Frames from one key frame to the next.
-    padding : int
-        Frames on either side that a key frame is seen with.
-    """
+    """IconVSR; parameters as `VideoUpscaler` and `IconVSRModule`."""
 
     multiple = 4
     architecture = ("channels", "blocks", "keyframe_stride", "padding")
@@ -147,6 +136,10 @@ class IconVSR(VideoUpscaler):
     blocks: int = 30
     keyframe_stride: int = 5
     padding: int = 2
+
+    @property
+    def fewest(self) -> int:
+        return 2 * self.padding + 1
 
     def check_parameters(self) -> None:
         super().check_parameters()
@@ -164,21 +157,4 @@ class IconVSR(VideoUpscaler):
         return build_module(self.channels, self.blocks, self.keyframe_stride, self.padding)
 
     def recipes(self) -> dict[str, RestorationRecipe]:
-        return {
-            "psnr": RestorationRecipe(
-                steps=300_000,
-                batch_size=8,
-                patch=256,
-                frames=15,
-                lr=2e-4,
-                betas=(0.9, 0.99),
-                cosine=(300_000,),
-                pixel="charbonnier",
-                slow={"spynet.": 0.125},
-                frozen={"spynet.": 5000, "edvr.": 5000},
-            )
-        }
-
-    def _upscale(self, frames: np.ndarray) -> np.ndarray:
-        enough = mirrored(len(frames), 2 * self.padding + 1)
-        return super()._upscale(frames[enough])[: len(frames)]
+        return {"psnr": replace(RECIPE, frozen={"spynet.": 5000, "edvr.": 5000})}

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from microexp.errors import UnknownNameError
-from microexp.superres._layers import conv3
+from microexp.superres._layers import conv3, shuffle_factors
 from microexp.superres._network import NetworkUpscaler
-from microexp.superres.edsr import shuffle_factors
 from microexp.train.restoration import RestorationRecipe
 
 CARD = {

@@ -10,9 +10,15 @@ from torch import Tensor, nn
 
 from microexp.errors import WeightsError
 from microexp.superres._discriminators import VGG128Discriminator
-from microexp.superres._layers import PixelShuffleUp, ResidualBlock, conv3, enlarged, small_weights
+from microexp.superres._layers import (
+    PixelShuffleUp,
+    ResidualBlock,
+    conv3,
+    enlarged,
+    shuffle_factors,
+    small_weights,
+)
 from microexp.superres._network import NetworkUpscaler
-from microexp.superres.edsr import shuffle_factors
 from microexp.train.restoration import RestorationRecipe
 
 CARD = {
