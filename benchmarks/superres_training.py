@@ -76,7 +76,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], Stages]] = {
         [("no_tsa", 500, {**VIDEO, "pixel": "l1"})],
     ),
     "basicvsr": ({"channels": 32, "blocks": 3}, [("psnr", 400, VIDEO)]),
-    "iconvsr": ({"channels": 32, "blocks": 3}, [("psnr", 300, VIDEO)]),
+    "iconvsr": ({"channels": 32, "blocks": 3}, [("psnr", 600, VIDEO)]),
     "basicvsr_pp": ({"channels": 32, "blocks": 1}, [("psnr", 300, VIDEO)]),
     "real_basicvsr": (
         {"channels": 32, "blocks": 3, "cleaning_blocks": 2},

@@ -155,6 +155,16 @@ class MappedFrames(Frames):
         return None if source is None else (source, function)
 
 
+def check_rgb8(frames: np.ndarray, what: str) -> None:
+    """Raise `DataError` unless an array is a picture ``(H, W, 3)`` or frames ``(T, H, W, 3)``, uint8."""
+    fits = frames.ndim in (3, 4) and frames.shape[-1] == 3 and 0 not in frames.shape
+    if not fits or frames.dtype != np.uint8:
+        raise DataError(
+            f"{what} takes a picture (H, W, 3) or frames (T, H, W, 3), uint8 RGB, got {frames.shape} "
+            f"{frames.dtype}"
+        )
+
+
 def as_rgb8(picture: np.ndarray) -> np.ndarray:
     """Round a float picture in [0, 1] to ``uint8``."""
     if picture.dtype == np.uint8:

@@ -10,8 +10,8 @@ import numpy as np
 
 from microexp.cache import Arrays, cached, identity_of
 from microexp.clip import Clip
-from microexp.errors import DataError, OptionError
-from microexp.frames import Frames
+from microexp.errors import OptionError
+from microexp.frames import Frames, check_rgb8
 from microexp.stateless import Stateless
 
 
@@ -67,16 +67,7 @@ class Upscaler(Stateless, ABC):
             If a parameter cannot be used.
         """
         frames = np.asarray(frames)
-        if (
-            frames.ndim not in (3, 4)
-            or frames.shape[-1] != 3
-            or frames.dtype != np.uint8
-            or 0 in frames.shape
-        ):
-            raise DataError(
-                "super-resolution takes a picture (H, W, 3) or frames (T, H, W, 3), uint8 RGB, got "
-                f"{frames.shape} {frames.dtype}"
-            )
+        check_rgb8(frames, "super-resolution")
         if frames.ndim == 3:
             return self.upscale(frames[np.newaxis])[0]
         return np.stack(list(self.stream(frames)))

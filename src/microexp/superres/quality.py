@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from microexp.errors import DataError, OptionError, UnknownNameError
+from microexp.frames import check_rgb8
 
 CHANNELS = ("rgb", "y")
 _PEAK = 255.0
@@ -200,16 +201,7 @@ def _frames(restored: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Return both as ``(T, H, W, 3) uint8``."""
     first, second = np.asarray(restored), np.asarray(true)
     for frames in (first, second):
-        if (
-            frames.ndim not in (3, 4)
-            or frames.shape[-1] != 3
-            or frames.dtype != np.uint8
-            or 0 in frames.shape
-        ):
-            raise DataError(
-                "quality is that of a picture (H, W, 3) or a clip (T, H, W, 3), uint8 RGB, got "
-                f"{frames.shape} {frames.dtype}"
-            )
+        check_rgb8(frames, "a measure of quality")
     if first.shape != second.shape:
         raise DataError(f"restored and true must have one shape, got {first.shape} and {second.shape}")
     return first.reshape(-1, *first.shape[-3:]), second.reshape(-1, *second.shape[-3:])
