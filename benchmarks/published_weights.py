@@ -28,9 +28,9 @@ from torch import Tensor
 from microexp import superres
 from microexp.errors import MicroexpError
 from microexp.evaluate.versions import versions
+from microexp.networks.vgg import vgg_features
 from microexp.superres import _lpips
 from microexp.superres._network import NetworkUpscaler, VideoUpscaler
-from microexp.superres._perceptual import vgg_features
 from microexp.superres.quality import psnr
 from microexp.superres.resize import resize
 from microexp.weights import catalogue

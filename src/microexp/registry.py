@@ -21,7 +21,7 @@ from typing import Any
 
 from microexp.errors import MicroexpError, OptionError, UnknownNameError, suggestion
 
-FAMILIES = ("datasets", "faces", "superres", "motion", "recognize")
+FAMILIES = ("datasets", "faces", "superres", "magnify", "motion", "recognize")
 _CARD_TEXT = re.compile(r"^CARD = (\{.*?^\})", re.MULTILINE | re.DOTALL)
 
 

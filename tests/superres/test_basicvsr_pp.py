@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from microexp.errors import OptionError
-from microexp.superres._warp import flow_warp
+from microexp.networks.warp import flow_warp
 from microexp.superres.basicvsr_pp import BasicVSRPP, BasicVSRPPModule, FlowGuidedAlignment, build_module
 from tests.superres.golden import assert_golden, filled, pattern, without_bilinear
 

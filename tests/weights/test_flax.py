@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from microexp.errors import WeightsError
+from microexp.networks.vgg import vgg_features
 from microexp.superres import _lpips
 from microexp.superres._lpips import LPIPSNetwork
-from microexp.superres._perceptual import vgg_features
 from microexp.weights import read_metadata
 from microexp.weights.convert import convert, read_any
 from microexp.weights.flax import is_flax, read_flax

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from microexp.superres._warp import sample
+from microexp.networks.warp import sample
 
 
 def deform_conv2d(

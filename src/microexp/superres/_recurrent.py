@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from microexp.networks.warp import flow_warp
 from microexp.superres._layers import PixelShuffleUp, ResidualBlock, conv3, enlarged
 from microexp.superres._spynet import SPYNET_ALIASES, SPyNet
-from microexp.superres._warp import flow_warp
 from microexp.train.restoration import RestorationRecipe
 
 SCALE = 4

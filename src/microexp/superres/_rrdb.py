@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from microexp.networks.tensors import pad_edges
 from microexp.superres._layers import conv3, small_weights
-from microexp.superres._network import pad_edges
 
 _SLOPE = 0.2  # of every leaky rectifier of ESRGAN
 _RESIDUAL = 0.2  # factor on every residual

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from microexp.superres._warp import flow_warp
+from microexp.networks.warp import flow_warp
 
 # BasicSR counts the rectifiers between the convolutions, too.
 SPYNET_ALIASES = tuple(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from microexp.errors import OptionError
+from microexp.networks.warp import flow_warp
 from microexp.superres._deform import deform_conv2d
 from microexp.superres._layers import conv3
 from microexp.superres._network import VideoUpscaler
@@ -21,7 +22,6 @@ from microexp.superres._recurrent import (
     ResidualTrunk,
     in_parts,
 )
-from microexp.superres._warp import flow_warp
 from microexp.train.restoration import RestorationRecipe
 
 CARD = {

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from microexp.errors import OptionError
+from microexp.networks.weighted import unwrapped
 from microexp.superres._layers import PixelShuffleUp, conv3
-from microexp.superres._network import NetworkUpscaler, unwrapped
+from microexp.superres._network import NetworkUpscaler
 from microexp.superres._rrdb import RRDBFeatures
 from microexp.superres._stylegan2 import StyleGAN2Generator, channels_at
 from microexp.superres._tiles import in_tiles

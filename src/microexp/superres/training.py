@@ -13,35 +13,31 @@ Training goes on from the checkpoint after a kill, to the same weights as if not
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Event, current_thread, main_thread
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from microexp import __version__
 from microexp.clip import Clip
 from microexp.errors import OptionError, UnknownNameError, WeightsError
-from microexp.superres._network import RANDOM, NetworkUpscaler
-from microexp.superres._perceptual import FeatureLoss, vgg_features, vgg_file
+from microexp.networks.vgg import FeatureLoss, vgg_features, vgg_file
+from microexp.networks.weighted import RANDOM
+from microexp.superres._network import NetworkUpscaler
 from microexp.superres._validation import Validation
 from microexp.superres.degradation import degrade
 from microexp.train import pick_device
 from microexp.train.restoration import RestorationRecipe
 from microexp.train.restoration_data import Degrade, Samples, fingerprint_of
-from microexp.train.restoration_files import RunFiles
 from microexp.train.restoration_loop import RestorationTraining
+from microexp.train.run_files import RunFiles
+from microexp.train.running import Progress, go_on
 from microexp.weights import load_into, locate, read_metadata, read_weights
 from microexp.weights.download import sha256_of
-
-Progress = Callable[[int, int, Mapping[str, float]], None]
 
 
 def recipe_of(
@@ -167,7 +163,7 @@ def train(
             _begin(method, training.module, recipe, start, Path(out))
         run.forget_after(training.step)
         judge = Validation(method, held_out, recipe, degrade) if held_out else None
-        _go_on(training, samples, run, judge, save_every, validate_every, progress)
+        go_on(training, samples, run, judge, save_every, validate_every, progress)
     return run.finish(training.result)
 
 
@@ -231,81 +227,6 @@ def _begin(
     if not fitting:
         raise WeightsError(f"{file} has no tensor that fits {name} as it is trained here")
     module.load_state_dict(fitting, strict=False)
-
-
-def _go_on(
-    training: RestorationTraining,
-    samples: Samples,
-    run: RunFiles,
-    judge: Validation | None,
-    save_every: int | None,
-    validate_every: int | None,
-    progress: Progress | None,
-) -> None:
-    """Take the steps that are left; the next batch is drawn while one is computed."""
-    usual = max(1, min(1000, run.steps // 10))
-    save_every, validate_every = save_every or usual, validate_every or usual
-    note_every = max(1, min(100, save_every))
-    device = next(training.module.parameters()).device
-    shown: dict[str, float] = {}
-    with ThreadPoolExecutor(1) as pool, _interrupts() as interrupted:
-        coming = pool.submit(samples.batch, training.step)
-        while training.step < run.steps:
-            small, target = coming.result()
-            coming = pool.submit(samples.batch, training.step + 1)
-            losses = training.advance(small.to(device), target.to(device))
-            step, stop = training.step, interrupted.is_set()
-            is_last = step == run.steps
-            saves = is_last or stop or step % save_every == 0
-            if saves or step % note_every == 0:
-                shown |= _noted(training, run, losses)
-            if judge is not None and (is_last or step % validate_every == 0):
-                shown |= _judged(training, run, judge)
-            if saves:
-                run.save(training)
-            if progress is not None:
-                progress(step, run.steps, shown)
-            if stop and not is_last:
-                raise KeyboardInterrupt
-
-
-@contextmanager
-def _interrupts() -> Iterator[Event]:
-    """Let Ctrl-C set an event instead, so that a step is never left half done; a second one ends at once."""
-    asked = Event()
-
-    def ask(number: int, frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if current_thread() is not main_thread():  # only there can signals be handled, and only there they come
-        yield asked
-        return
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _noted(training: RestorationTraining, run: RunFiles, losses: Mapping[str, Tensor]) -> dict[str, float]:
-    """Write the losses of a step into the log."""
-    figures = {name: float(loss) for name, loss in losses.items()}
-    if not all(np.isfinite(value) for value in figures.values()):
-        raise OptionError(
-            f"the loss at step {training.step} is not finite ({figures}): take a lower learning rate (--lr)"
-        )
-    run.note({"step": training.step, "lr": training.recipe.learning_rate(training.step - 1), **figures})
-    own = sum(value for name, value in figures.items() if name != "discriminator")
-    return {"loss": own}
-
-
-def _judged(training: RestorationTraining, run: RunFiles, judge: Validation) -> dict[str, float]:
-    """Write how near held-out pictures come into the log, and some of them into a picture."""
-    figures = judge(training.result, run.sheets / f"{training.step:07d}.png")
-    run.note({"step": training.step, **figures})
-    return figures
 
 
 def _as_clips(pictures: Sequence[Clip | np.ndarray]) -> list[Clip]:

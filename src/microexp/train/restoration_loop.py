@@ -85,6 +85,11 @@ class RestorationTraining:
         """The network that is kept: the running mean of the weights, if the recipe asks for one."""
         return self.module if self._average is None else self._average
 
+    @property
+    def learning_rate(self) -> float:
+        """Of the step last taken."""
+        return self.recipe.learning_rate(self.step - 1)
+
     def advance(self, small: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Take one step.
 

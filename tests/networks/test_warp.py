@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from microexp.superres._warp import flow_warp
+from microexp.networks.warp import flow_warp
 
 SCIPY_MODE = {"zeros": "grid-constant", "border": "nearest"}
 

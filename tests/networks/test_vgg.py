@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from microexp.errors import OptionError, UnknownNameError, WeightsError
-from microexp.superres._perceptual import FeatureLoss, VGGFeatures, layers, vgg_features
+from microexp.networks.vgg import FeatureLoss, VGGFeatures, layers, vgg_features
 
 # torchvision's configurations: channels of convolutions, M a max pool; a rectifier follows each convolution
 CONFIGURATIONS = {

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from microexp.errors import OptionError, WeightsError
-from microexp.train.restoration_loop import RestorationTraining
 from microexp.weights import read_metadata, read_weights, write_weights
+
+if TYPE_CHECKING:
+    from microexp.train.running import Training
 
 _VERSION = "microexp"  # noted, but a training may be gone on by another
 
@@ -75,11 +78,11 @@ class RunFiles:
                 " folder"
             )
 
-    def save(self, training: RestorationTraining) -> None:
+    def save(self, training: Training) -> None:
         """Write the checkpoint, the old one being there until the new one is whole."""
         write_weights(self.checkpoint, training.state(), self.about)
 
-    def load(self, training: RestorationTraining) -> None:
+    def load(self, training: Training) -> None:
         """Set a training to where the checkpoint is; raise `WeightsError` if it is damaged."""
         try:
             training.load_state(read_weights(self.checkpoint))
