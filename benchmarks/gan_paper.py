@@ -35,8 +35,9 @@ from microexp.evaluate.metrics import scores  # noqa: E402
 from microexp.evaluate.restoration import restoration_scores  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
 from microexp.frames import ArrayFrames  # noqa: E402
+from microexp.networks.beginning import recipe_of  # noqa: E402
 from microexp.superres.degradation import GanPaperDegradation  # noqa: E402
-from microexp.superres.training import recipe_of, train  # noqa: E402
+from microexp.superres.training import train  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "gan_paper.json"
 CLASSES = ("disgust", "happiness", "repression", "surprise", "others")  # of the paper's CASME II

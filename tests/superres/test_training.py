@@ -17,9 +17,10 @@ from torch import nn
 from microexp import superres
 from microexp.clip import Clip
 from microexp.errors import OptionError, UnknownNameError, WeightsError
+from microexp.networks.beginning import recipe_of
 from microexp.superres._network import NetworkUpscaler
 from microexp.superres.edsr import EDSR
-from microexp.superres.training import recipe_of, train
+from microexp.superres.training import train
 from microexp.train.restoration import RestorationRecipe
 from microexp.weights import read_metadata, read_weights, write_weights
 

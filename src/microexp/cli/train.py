@@ -126,7 +126,8 @@ def superres(
 
     [bold]microexp train superres esrgan --pictures faces --out run --stage gan --vgg vgg19.pth[/bold]
     """
-    from microexp.superres.training import recipe_of, train
+    from microexp.networks.beginning import recipe_of
+    from microexp.superres.training import train
     from microexp.train.restoration_data import split_subjects
 
     changes: dict[str, Any] = {

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from torch import Tensor, nn
+
 from microexp.magnify.base import Magnifier
 from microexp.networks.weighted import WeightedNetwork
 from microexp.train import pick_device
+from microexp.train.magnification import MagnificationRecipe, Triples
 
 
 @dataclass(eq=False, repr=False)
 class NetworkMagnifier(WeightedNetwork, Magnifier):
-    """A network that magnifies; a subclass gives `build` and `_magnify`.
+    """A network that magnifies; a subclass gives `build`, `_magnify`, `recipes` and `losses`.
 
     Subclasses are dataclasses whose fields are their further settings; those that say what the network
     looks like are named in `architecture`.
@@ -35,6 +40,36 @@ class NetworkMagnifier(WeightedNetwork, Magnifier):
     weights: str | Path | None = None
     random_state: int = 0
     device: str = "auto"
+
+    @abstractmethod
+    def recipes(self) -> dict[str, MagnificationRecipe]:
+        """Return how the network is trained, by name of the stage, in the order they follow each other."""
+
+    @abstractmethod
+    def losses(self, module: nn.Module, batch: Triples, terms: Collection[str]) -> dict[str, Tensor]:
+        """Return the terms of the loss of these names, each a scalar, without their weights.
+
+        Raises
+        ------
+        OptionError
+            If there is no term of a name, or the batch does not say what it needs.
+        """
+
+    def prepare(self, module: nn.Module, vgg: str | Path | None) -> None:
+        """Give a network that is about to be trained what it does not learn: here nothing.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network, which is changed.
+        vgg : path or None
+            ImageNet weights of VGG19, see `microexp.networks.vgg.vgg_features`.
+
+        Raises
+        ------
+        OptionError
+            If the network needs VGG's weights and none are named.
+        """
 
     def check_parameters(self) -> None:
         super().check_parameters()

@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from microexp import __version__
 from microexp.clip import Clip
-from microexp.errors import OptionError, UnknownNameError, WeightsError
+from microexp.errors import OptionError
+from microexp.networks.beginning import begin, recipe_of
 from microexp.networks.vgg import FeatureLoss, vgg_features, vgg_file
-from microexp.networks.weighted import RANDOM
 from microexp.superres._network import NetworkUpscaler
 from microexp.superres._validation import Validation
 from microexp.superres.degradation import degrade
@@ -36,39 +34,7 @@ from microexp.train.restoration_data import Degrade, Samples, fingerprint_of
 from microexp.train.restoration_loop import RestorationTraining
 from microexp.train.run_files import RunFiles
 from microexp.train.running import Progress, go_on
-from microexp.weights import load_into, locate, read_metadata, read_weights
 from microexp.weights.download import sha256_of
-
-
-def recipe_of(
-    method: NetworkUpscaler, stage: str | None = None, steps: int | None = None, **changes: Any
-) -> tuple[str, RestorationRecipe]:
-    """Return the name of a stage and its recipe, shortened or changed.
-
-    Parameters
-    ----------
-    method : NetworkUpscaler
-        Whose recipe.
-    stage : str or None
-        One of the method's ``recipes()``; None for the first.
-    steps : int or None
-        Another number of steps; all that the recipe counts in steps shrinks alike.
-    **changes
-        Other fields of `RestorationRecipe`; those that are None stay.
-
-    Raises
-    ------
-    UnknownNameError
-        If the method has no such stage.
-    OptionError
-        If a value cannot be used.
-    """
-    recipes = method.recipes()
-    stage = next(iter(recipes)) if stage is None else stage
-    if stage not in recipes:
-        raise UnknownNameError(f"stage of training {type(method).__name__}", stage, recipes)
-    recipe = recipes[stage] if steps is None else recipes[stage].in_steps(steps)
-    return stage, replace(recipe, **{k: v for k, v in changes.items() if v is not None})
 
 
 def train(
@@ -160,7 +126,7 @@ def train(
         if run.has_checkpoint:
             run.load(training)
         else:
-            _begin(method, training.module, recipe, start, Path(out))
+            begin(method, training.module, start, Path(out), recipe.start)
         run.forget_after(training.step)
         judge = Validation(method, held_out, recipe, degrade) if held_out else None
         go_on(training, samples, run, judge, save_every, validate_every, progress)
@@ -193,40 +159,6 @@ def _feature_loss(recipe: RestorationRecipe, vgg: str | Path | None) -> FeatureL
         )
     features = vgg_features(recipe.features, vgg, recipe.feature_weights)
     return FeatureLoss(features, recipe.feature_weights, recipe.feature_loss)
-
-
-def _begin(
-    method: NetworkUpscaler,
-    module: nn.Module,
-    recipe: RestorationRecipe,
-    start: str | Path | None,
-    out: Path,
-) -> None:
-    """Put the weights in that the training begins from, if it begins from any."""
-    if start is None and method.weights not in (None, RANDOM):
-        start = method.weights
-    if start is None and recipe.start:
-        start = out / f"{recipe.start}.safetensors"
-        if not start.is_file():
-            raise OptionError(
-                f"this stage begins from the result of the stage '{recipe.start}': train that into {out} "
-                "first, or name its weights (--start FILE)"
-            )
-    if start is None:
-        return
-    file, name = locate(start), type(method).__name__
-    said, state = read_metadata(file), method.canonical(read_weights(file))
-    if said.get("method", name) != name:
-        raise WeightsError(f"{file} holds {said['method']}, not {name}")
-    own = method.description()
-    if all(said.get(key, own[key]) == own[key] for key in ("scale", "architecture")):
-        load_into(module, state, file)
-        return
-    wanted = module.state_dict()
-    fitting = {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}
-    if not fitting:
-        raise WeightsError(f"{file} has no tensor that fits {name} as it is trained here")
-    module.load_state_dict(fitting, strict=False)
 
 
 def _as_clips(pictures: Sequence[Clip | np.ndarray]) -> list[Clip]:
