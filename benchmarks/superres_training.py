@@ -64,7 +64,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], Stages]] = {
     ),
     "glean": (
         {"in_size": 64, "channels": 16, "blocks": 2, "growth": 8, "bank_channels": 64},
-        [("gan", 500, {"batch_size": 2, "lr": 1e-3, "feature_weights": {}, "gan_weight": 0.0})],
+        [("gan", 2500, {"batch_size": 2, "lr": 1e-3, "feature_weights": {}, "gan_weight": 0.0})],
     ),
     "edvr": (
         {

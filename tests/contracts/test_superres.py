@@ -167,10 +167,12 @@ def test_parameters_on_the_card_are_those_of_the_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_recipes_name_stages_that_exist(name: str) -> None:
-    recipes = superres.create(name).recipes()
-    assert recipes
-    for recipe in recipes.values():
-        assert recipe.start in ("", *recipes)
+    presets = (None, *superres.card(name).presets)
+    made = {preset: superres.create(name, preset).recipes() for preset in presets}
+    stages = {stage for recipes in made.values() for stage in recipes}
+    assert all(made.values())
+    for recipe in (recipe for recipes in made.values() for recipe in recipes.values()):
+        assert recipe.start in ("", *stages)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

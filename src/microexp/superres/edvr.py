@@ -47,9 +47,8 @@ CARD = {
         "Clips of fewer than 5 frames are continued there and back first; no source says what to do with "
         "them.",
         "Without the paper's module for blurred input and its second stage: mmagic has neither.",
-        "Recipe of mmagic: first without TSA (stage 'no_tsa', to be trained with tsa=False), then from there "
-        "with it (stage 'tsa'), only the fusion trained for 5,000 steps. In the first "
-        "stage mmagic halves the learning rate from the second period on, which is left out. For the "
+        "Recipe of mmagic: first without TSA (stage 'no_tsa' of the preset of that name), then from there with "
+        "it (stage 'tsa'), only the fusion trained for 5,000 steps. In the first stage mmagic halves the learning rate from the second period on, which is left out. For the "
         "large network it takes 2e-4 in both stages, and 64 samples a step.",
     ],
 }
@@ -188,7 +187,7 @@ class EDVR(VideoUpscaler):
             frozen=dict.fromkeys(_ALL_BUT_FUSION, 5000),
             start="no_tsa",
         )
-        return {"no_tsa": plain, "tsa": attentive}
+        return {"tsa": attentive}
 
     def _apply(self, module: nn.Module, pictures: Tensor) -> Tensor:
         windows = [neighbours(i, len(pictures)) for i in range(len(pictures))]
