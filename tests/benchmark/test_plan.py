@@ -117,6 +117,18 @@ def test_clips_are_prepared_and_it_is_said() -> None:
     assert prepared.key != plain.key
 
 
+def test_a_row_may_have_a_preparation_of_its_own() -> None:
+    text = TEXT.replace("method: lbp_top", 'method: lbp_top, prepare: ["bicubic:scale=2"]')
+    plain, enlarged = (task.dataset for task in make_tasks(parse_spec(text, "small.yaml"), jobs=1))
+    assert plain.clips is not None
+    assert enlarged.clips is not None
+    assert enlarged.clips[0].size == tuple(2 * side for side in plain.clips[0].size)
+    assert enlarged.fingerprint != plain.fingerprint
+    wrong = text.replace("scale=2", "scale=0")
+    with pytest.raises(SpecError, match=r"small\.yaml.*prepare.*scale"):
+        make_tasks(parse_spec(wrong, "small.yaml"), jobs=1)
+
+
 def test_a_shipped_table_plans_on_any_database() -> None:
     data = {"n_subjects": 2, "clips_per_subject": 2, "size": 64}
     spec = load_spec("bowam_table10", Changes(database="synthetic", data=data, prepare=[]))

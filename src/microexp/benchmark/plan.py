@@ -195,14 +195,13 @@ def make_tasks(spec: Spec, jobs: int | None = None, progress: Progress | None = 
     """
     check_one_database(spec)
     recognizers = make_recognizers(spec)
-    steps = [_step(spec, i) for i in range(len(spec.prepare))]
+    steps = _steps(spec)
     loaded = [_load(spec, i) for i in range(len(spec.databases))]
-    if steps:
-        loaded = [prepare(dataset, steps, jobs, progress) for dataset in loaded]
+    ready = [_prepared(spec, dataset, steps, jobs, progress) for dataset in loaded]
     return [
         Task(_job(spec, row, database, recognizer, dataset), recognizer, dataset)
-        for database, dataset in zip(spec.databases, loaded, strict=True)
-        for row, recognizer in zip(spec.recognisers, recognizers, strict=True)
+        for database, datasets_of_rows in zip(spec.databases, ready, strict=True)
+        for row, recognizer, dataset in zip(spec.recognisers, recognizers, datasets_of_rows, strict=True)
     ]
 
 
@@ -326,12 +325,40 @@ def _origin(spec: Spec, i: int, key: str) -> Place:
     return "defaults", key
 
 
-def _step(spec: Spec, i: int) -> Any:
-    """Create a step of the preparation from NAME or NAME:OPTION=VALUE:..."""
-    try:
-        return read_step(spec.prepare[i])
-    except MicroexpError as error:
-        raise spec.fault(("prepare", i), str(error)) from error
+def _steps(spec: Spec) -> dict[str, Any]:
+    """Create the steps of all preparations, by NAME or NAME:OPTION=VALUE:..., as they are written."""
+    places: list[tuple[Place, str]] = [(("prepare", i), text) for i, text in enumerate(spec.prepare)]
+    for i, row in enumerate(spec.recognisers):
+        places += [(("recognisers", i, "prepare", k), text) for k, text in enumerate(row.prepare)]
+    steps = {}
+    for place, text in places:
+        try:
+            steps[text] = read_step(text)
+        except MicroexpError as error:
+            raise spec.fault(place, str(error)) from error
+    return steps
+
+
+def _prepared(
+    spec: Spec, dataset: Dataset, steps: Mapping[str, Any], jobs: int | None, progress: Progress | None
+) -> list[Dataset]:
+    """Return the prepared data of every row; rows that are prepared alike share them."""
+    common = _through(dataset, spec.prepare, steps, jobs, progress)
+    ready: dict[tuple[str, ...], Dataset] = {}
+    for row in spec.recognisers:
+        if tuple(row.prepare) not in ready:
+            ready[tuple(row.prepare)] = _through(common, row.prepare, steps, jobs, progress)
+    return [ready[tuple(row.prepare)] for row in spec.recognisers]
+
+
+def _through(
+    dataset: Dataset,
+    names: Sequence[str],
+    steps: Mapping[str, Any],
+    jobs: int | None,
+    progress: Progress | None,
+) -> Dataset:
+    return prepare(dataset, [steps[name] for name in names], jobs, progress) if names else dataset
 
 
 def _load(spec: Spec, i: int) -> Dataset:

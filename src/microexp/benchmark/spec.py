@@ -11,6 +11,7 @@ with file, line and key::
     recognisers:
       - {label: Haar, method: bowam, params: {wavelet: haar}, published: {UF1: 0.9090}}
       - {label: db4, method: bowam, params: {wavelet: db4}, published: {UF1: 0.8954}}
+      - {label: magnified, method: bowam, prepare: ["eulerian:factor=4"]}
     published_data: MEGC2019
     published_protocol: epoch chosen on the test subject
     selection: last-epoch
@@ -71,6 +72,8 @@ class RecogniserSpec(BaseModel):
         Settings that the method's card names.
     params : dict
         Arguments of the recogniser; they go before those of the preset, and these before the defaults.
+    prepare : list of str
+        What clips go through after the steps of the spec, for this row alone.
     published : dict
         The row as printed: UF1, UAR and WAR in [0, 1]; other columns as numbers or text.
     note : str
@@ -83,6 +86,7 @@ class RecogniserSpec(BaseModel):
     method: str
     preset: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
+    prepare: list[str] = Field(default_factory=list)
     published: dict[str, float | str] = Field(default_factory=dict)
     note: str = ""
 

@@ -1,4 +1,4 @@
-"""Prepare the clips of a data set: align faces, spot apexes, whatever turns a clip into a clip.
+"""Prepare the clips of a data set: align faces, spot apexes, enlarge, magnify: what turns clips into clips.
 
 What a step makes of a clip depends on no other clip, so preparing all clips at once looks at no label and at
 no other subject: it is no leak to do it before the folds are made.
@@ -12,33 +12,39 @@ from typing import Any
 
 from joblib import cpu_count, delayed
 
-from microexp import faces, motion
+from microexp import faces, magnify, motion, superres
 from microexp.cache import identity_of
 from microexp.clip import Clip
 from microexp.datasets.base import Dataset, fingerprint
 from microexp.errors import MicroexpError, OptionError, UnknownNameError
 from microexp.evaluate.workers import Progress, in_workers, leave_ctrl_c_to_the_parent, one_thread
+from microexp.magnify.base import Magnifier
 from microexp.registry import read_params
+from microexp.superres.base import Upscaler
 
 _CLIPS_A_TASK = 4
+_FAMILIES = (faces, motion, superres, magnify)
 
 
 def create_step(name: str, **params: Any) -> Any:
-    """Return a transformer of clips by its name in `microexp.faces` or `microexp.motion`.
+    """Return a transformer of clips by its name, which may be that of any method that turns clips into clips.
 
     Raises
     ------
     UnknownNameError
         If there is none of that name; the message suggests the nearest.
     OptionError
-        If it does not turn clips into clips, or takes no such parameter.
+        If it does not turn clips into clips, takes no such parameter, or has a value it cannot use.
     """
-    families = {step: family for family in (faces, motion) for step in family.names()}
+    families = {step: family for family in _FAMILIES for step in family.names()}
     if name in families and name not in _steps():
         raise OptionError(f"'{name}' does not turn clips into clips; steps that do: {', '.join(_steps())}")
-    if name in families:
-        return families[name].create(name, **params)
-    raise UnknownNameError("step", name, _steps())
+    if name not in families:
+        raise UnknownNameError("step", name, _steps())
+    step = families[name].create(name, **params)
+    if isinstance(step, Upscaler | Magnifier):
+        step.check_parameters()
+    return step
 
 
 def read_step(text: str) -> Any:
@@ -133,5 +139,10 @@ def _remarks(dataset: Dataset, steps: Sequence[Any], clips: Sequence[Clip]) -> l
 
 def _steps() -> list[str]:
     """Names of what turns clips into clips, by the cards."""
-    cards = [family.card(name) for family in (faces, motion) for name in family.names()]
-    return [card.name for card in cards if card.takes.startswith("clips") and card.gives.startswith("clips")]
+    cards = [family.card(name) for family in _FAMILIES for name in family.names()]
+    return [
+        card.name
+        for card in cards
+        if card.family in ("superres", "magnify")
+        or (card.takes.startswith("clips") and card.gives.startswith("clips"))
+    ]
