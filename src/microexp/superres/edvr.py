@@ -48,8 +48,8 @@ CARD = {
         "them.",
         "Without the paper's module for blurred input and its second stage: mmagic has neither.",
         "Recipe of mmagic: first without TSA (stage 'no_tsa' of the preset of that name), then from there "
-        "with it (stage 'tsa'), only the fusion trained for 5,000 steps. In the first stage mmagic halves the "
-        "learning rate from the second period on, which is left out. For the "
+        "with it (stage 'tsa'), only the fusion trained for 5,000 steps. In the first stage mmagic halves "
+        "the learning rate from the second period on, which is left out. For the "
         "large network it takes 2e-4 in both stages, and 64 samples a step.",
     ],
 }
