@@ -30,7 +30,7 @@ from microexp.datasets.synthetic import Synthetic  # noqa: E402
 from microexp.evaluate import majority, scores  # noqa: E402
 from microexp.evaluate.grad_cam import energy_share, grad_cam, overlay  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
-from microexp.motion.flow_image import colour_flow  # noqa: E402
+from microexp.flow_colours import colour_flow  # noqa: E402
 
 SHEET = Path(__file__).parents[1] / "docs" / "images" / "grad_cam.png"
 SIZE, STAGES = 137, 3  # the network sees 128 pixels; the map of the last stage is 8x8

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from microexp.datasets.synthetic import Synthetic
 from microexp.datasets.synthetic._action_units import ACTION_UNITS
 from microexp.datasets.synthetic._scene import Scene
-from microexp.motion.flow_image import colour_flow
+from microexp.flow_colours import colour_flow
 
 SIZE, LABEL, GAP = 256, 22, 4
 BACKGROUND, INK = (250, 250, 250), (20, 20, 20)

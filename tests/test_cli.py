@@ -61,6 +61,7 @@ def test_help_and_lists_import_nothing_heavy(arguments: list[str]) -> None:
         ["benchmark", "status"],
         ["benchmark", "report"],
         ["upscale"],
+        ["magnify"],
         ["train"],
         ["train", "superres"],
         ["weights"],

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from microexp.errors import DataError, OptionError, UnknownNameError
+from microexp.flow_colours import colour_flow
 from microexp.motion.bidirectional import Bidirectional
 from microexp.motion.farneback import Farneback
-from microexp.motion.flow_image import CHANNELS, FlowImage, colour_flow
+from microexp.motion.flow_image import CHANNELS, FlowImage
 from microexp.motion.strain import optical_strain
 
 flows = arrays(np.float32, (1, 12, 14, 2), elements=st.floats(-5, 5, width=32))

@@ -20,6 +20,7 @@ from microexp.cli.benchmark import benchmark_app
 from microexp.cli.cache import cache_app
 from microexp.cli.databases import datasets_app
 from microexp.cli.judge import audit, evaluate
+from microexp.cli.magnify import magnify
 from microexp.cli.train import train_app
 from microexp.cli.upscale import upscale
 from microexp.cli.weights import weights_app
@@ -146,6 +147,7 @@ def _source(card: Card) -> str:
 
 
 app.command()(upscale)
+app.command()(magnify)
 app.command()(evaluate)
 app.command()(audit)
 app.add_typer(datasets_app, name="datasets")

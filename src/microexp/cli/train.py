@@ -1,9 +1,10 @@
-"""The command that trains networks."""
+"""The commands that train networks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +12,61 @@ import typer
 
 from microexp.cli._common import EXIT_ON_INTERRUPT, JsonFlag, err, out
 from microexp.errors import OptionError
-from microexp.registry import read_params
+from microexp.registry import Registry, read_params
 
 if TYPE_CHECKING:
     from microexp.clip import Clip
-    from microexp.superres._network import NetworkUpscaler
+    from microexp.networks.weighted import WeightedNetwork
+    from microexp.train.magnification import MagnificationRecipe
+    from microexp.train.restoration import RestorationRecipe
 
 train_app = typer.Typer(
     help="Train networks on your own pictures, by the recipes of their papers.", no_args_is_help=True
 )
+
+_TRIPLE = 3  # frames that a sequence to learn magnification from has at least
+
+OutDir = Annotated[
+    Path, typer.Option("--out", help="Folder of the training; its stages are told apart by name.")
+]
+Database = Annotated[
+    str | None, typer.Option(help="In place of --pictures: a database, as in `microexp list datasets`.")
+]
+Root = Annotated[Path | None, typer.Option(help="Folder of your copy of the database.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=VALUE of the database, e.g. --data variant=cropped. Repeatable."),
+]
+ValidationSubjects = Annotated[
+    int | None,
+    typer.Option(help="Subjects held out to validate on (default: a tenth, at least one if there are 2)."),
+]
+Stage = Annotated[
+    str | None,
+    typer.Option(
+        help="Stage of the method's training (default: its first; a wrong name is answered with all). One "
+        "that begins from another's result finds it in the folder."
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option(help="In place of the paper's number; its schedule is shortened alike.")
+]
+BatchSize = Annotated[int | None, typer.Option(help="Samples a step.")]
+LearningRate = Annotated[float | None, typer.Option("--lr", help="Learning rate of Adam.")]
+Param = Annotated[
+    list[str] | None, typer.Option(help="NAME=VALUE of the method, e.g. --param blocks=4. Repeatable.")
+]
+Preset = Annotated[str | None, typer.Option(help="Named settings of the method, as on its card.")]
+Start = Annotated[str | None, typer.Option(help="Weights to begin from: a file, or published ones by name.")]
+Seed = Annotated[int, typer.Option(help="Of weights, samples and the choice of subjects.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+SaveEvery = Annotated[
+    int | None, typer.Option(help="Steps between checkpoints (default: a tenth of all, at most 1000).")
+]
+ValidateEvery = Annotated[int | None, typer.Option(help="Steps between validations (default: the same).")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the folder's checkpoint, after Ctrl-C or a kill.")
+]
 
 
 @train_app.callback()
@@ -30,9 +77,7 @@ def _root() -> None:
 @train_app.command("superres")
 def superres(
     method: Annotated[str, typer.Argument(help="A network, as in `microexp list superres`.")],
-    out_dir: Annotated[
-        Path, typer.Option("--out", help="Folder of the training; its stages are told apart by name.")
-    ],
+    out_dir: OutDir,
     pictures: Annotated[
         Path | None,
         typer.Option(
@@ -40,49 +85,25 @@ def superres(
             "are taken for subjects; files in none are each their own."
         ),
     ] = None,
-    database: Annotated[
-        str | None, typer.Option(help="In place of --pictures: a database, as in `microexp list datasets`.")
-    ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of your copy of the database.")] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE of the database, e.g. --data variant=cropped. Repeatable."),
-    ] = None,
-    validation_subjects: Annotated[
-        int | None,
-        typer.Option(
-            help="Subjects held out to validate on (default: a tenth, at least one if there are 2)."
-        ),
-    ] = None,
-    stage: Annotated[
-        str | None,
-        typer.Option(
-            help="psnr, gan, ... as the method has them (default: its first). A stage that begins "
-            "from another's result finds it in the folder."
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(help="In place of the paper's number; its schedule is shortened alike."),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a step.")] = None,
+    database: Database = None,
+    root: Root = None,
+    data: Data = None,
+    validation_subjects: ValidationSubjects = None,
+    stage: Stage = None,
+    steps: Steps = None,
+    batch_size: BatchSize = None,
     patch: Annotated[
         int | None, typer.Option(help="Side of a true sample, pixels; a multiple of the scale.")
     ] = None,
     frames: Annotated[int | None, typer.Option(help="Consecutive frames a sample, of video methods.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
+    lr: LearningRate = None,
     degradation: Annotated[
         str | None, typer.Option(help="How small pictures are made: bicubic, gan-paper or real-world.")
     ] = None,
     scale: Annotated[int | None, typer.Option(help="Factor of width and height.")] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE of the method, e.g. --param blocks=4. Repeatable."),
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="Named settings of the method, as on its card.")] = None,
-    start: Annotated[
-        str | None, typer.Option(help="Weights to begin from: a file, or published ones by name.")
-    ] = None,
+    param: Param = None,
+    preset: Preset = None,
+    start: Start = None,
     vgg: Annotated[
         Path | None,
         typer.Option(
@@ -97,17 +118,11 @@ def superres(
             "'none' for no such loss. Repeatable."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, samples and the choice of subjects.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    save_every: Annotated[
-        int | None, typer.Option(help="Steps between checkpoints (default: a tenth of all, at most 1000).")
-    ] = None,
-    validate_every: Annotated[
-        int | None, typer.Option(help="Steps between validations (default: the same).")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the folder's checkpoint, after Ctrl-C or a kill.")
-    ] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    save_every: SaveEvery = None,
+    validate_every: ValidateEvery = None,
+    resume: Resume = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a super-resolution network on a folder of faces or a database.
@@ -128,7 +143,6 @@ def superres(
     """
     from microexp.networks.beginning import recipe_of
     from microexp.superres.training import train
-    from microexp.train.restoration_data import split_subjects
 
     changes: dict[str, Any] = {
         "batch_size": batch_size,
@@ -138,42 +152,144 @@ def superres(
         "degradation": degradation,
         "feature_weights": _taps(features),
     }
-    upscaler = _upscaler(method, preset, scale, device, read_params(param or [], "--param"))
+    params = read_params(param or [], "--param")
+    upscaler = _network("superres", method, preset, params, device=device, scale=scale)
     stage, recipe = recipe_of(upscaler, stage, steps, **changes)
-    options = read_params(data or [], "--data")
-    clips = _clips(pictures, database, {**options, **({} if root is None else {"root": root})}, recipe.frames)
-    training, held_out = split_subjects(clips, validation_subjects, seed)
-    if not as_json:
-        err.print(_told(training, held_out), highlight=False, markup=False)
-    with _Bar(f"{method} {stage}", out_dir, quiet=as_json) as bar:
-        file = train(
-            upscaler,
-            training,
-            out_dir,
-            validation=held_out,
-            stage=stage,
-            recipe=recipe,
-            seed=seed,
-            start=start,
-            vgg=vgg,
-            resume=resume,
-            save_every=save_every,
-            validate_every=validate_every,
-            progress=bar.update,
+    clips = _clips(pictures, database, root, data, recipe.frames)
+    options = {"start": start, "vgg": vgg, "resume": resume, "save_every": save_every}
+    options["validate_every"] = validate_every
+    task = _Task("superres", method, stage, recipe, out_dir)
+    task.carry_out(train, upscaler, clips, validation_subjects, seed, as_json, **options)
+
+
+@train_app.command("magnify")
+def magnify(
+    method: Annotated[str, typer.Argument(help="A network, as in `microexp list magnify`.")],
+    out_dir: OutDir,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of expressions: videos and folders of numbered frames, each from a resting face to "
+            "the peak and back, whose middle is taken for the peak. Its uppermost sub-folders are taken for "
+            "subjects; files in none are each their own."
+        ),
+    ] = None,
+    database: Database = None,
+    root: Root = None,
+    data: Data = None,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align",
+            help="Find, align and cut out the faces first, as the paper does; clips without one are left "
+            "out. Else pictures must be square faces.",
+        ),
+    ] = False,
+    validation_subjects: ValidationSubjects = None,
+    stage: Stage = None,
+    steps: Steps = None,
+    batch_size: BatchSize = None,
+    size: Annotated[int | None, typer.Option(help="Side of the pictures, pixels.")] = None,
+    lr: LearningRate = None,
+    param: Param = None,
+    preset: Preset = None,
+    start: Start = None,
+    vgg: Annotated[
+        str | None,
+        typer.Option(
+            help="ImageNet weights of VGG19, for methods that need them: torchvision's .pth or .safetensors, "
+            "or an .npz of the original ones; 'random' for none, which is not the paper's. None come with "
+            "microexp."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    save_every: SaveEvery = None,
+    validate_every: ValidateEvery = None,
+    resume: Resume = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a network that magnifies expressions, on a database or a folder of videos.
+
+    Of each sequence it sees three pictures: the resting face, a weak and a strong movement. Losses, stages
+    and learning rates are the method's. In the folder grow STAGE.jsonl (losses; L1 of magnified pictures of
+    held-out people to the strong ones, against "identity", that of the weak ones as they are),
+    STAGE-validation (pictures) and, at the end, STAGE.safetensors, for --param weights=FILE. No subject is
+    both trained and validated on.
+
+    A try without any data, on synthetic faces whose movement is made as strong as it should be:
+
+    [bold]microexp train magnify lvmm --database synthetic --size 96 --steps 500 --out run[/bold]
+
+    As the paper does, on macro-expressions (CK+, MMI), faces aligned, VGG19's weights named:
+
+    [bold]microexp train magnify single_image --database ckplus --root DIR --align --vgg FILE --out run[/bold]
+
+    Stages are trained one after the other in the same folder, each beginning from the result of the one
+    before: name the next one with --stage. A kill or Ctrl-C loses nothing but steps since the last
+    checkpoint; the same command with --resume goes on.
+    """
+    from microexp.magnify.training import train
+    from microexp.networks.beginning import recipe_of
+
+    magnifier = _network("magnify", method, preset, read_params(param or [], "--param"), device=device)
+    stage, recipe = recipe_of(magnifier, stage, steps, batch_size=batch_size, size=size, lr=lr)
+    clips = _clips(pictures, database, root, data, frames=_TRIPLE)
+    if align:
+        from microexp.faces.aligner import FaceAligner
+
+        clips = FaceAligner(size=recipe.size, missing="skip").transform(clips)
+    options = {"start": start, "vgg": vgg, "resume": resume, "save_every": save_every}
+    options["validate_every"] = validate_every
+    task = _Task("magnify", method, stage, recipe, out_dir)
+    task.carry_out(train, magnifier, clips, validation_subjects, seed, as_json, **options)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One stage of a training of one method."""
+
+    family: str
+    method: str
+    stage: str
+    recipe: RestorationRecipe | MagnificationRecipe
+    out_dir: Path
+
+    def carry_out(
+        self,
+        train: Callable[..., Path],
+        network: WeightedNetwork,
+        clips: list[Clip],
+        validation_subjects: int | None,
+        seed: int,
+        as_json: bool,
+        **options: Any,
+    ) -> None:
+        """Train on some subjects, validate on the others, and say where the weights are."""
+        from microexp.train.restoration_data import split_subjects
+
+        training, held_out = split_subjects(clips, validation_subjects, seed)
+        if not as_json:
+            err.print(_told(training, held_out), highlight=False, markup=False)
+        kept = {"validation": held_out, "stage": self.stage, "recipe": self.recipe, "seed": seed}
+        with _Bar(f"{self.method} {self.stage}", self.out_dir, quiet=as_json) as bar:
+            file = train(network, training, self.out_dir, **kept, **options, progress=bar.update)
+        if as_json:
+            print(json.dumps({"weights": str(file), "steps": self.recipe.steps, **bar.figures}, indent=1))
+            return
+        out.print(
+            f"Weights: {file}\nUse them: microexp.{self.family}.create('{self.method}', weights='{file}')",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
         )
-    if as_json:
-        print(json.dumps({"weights": str(file), "steps": recipe.steps, **bar.figures}, indent=1))
-        return
-    out.print(
-        f"Weights: {file}\nUse them: microexp.superres.create('{method}', weights='{file}')",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
 
 
 class _Bar:
-    """A progress bar with the last loss and PSNR; Ctrl-C ends the command with a word on how to go on."""
+    """A progress bar with the last loss and figures of held-out people.
+
+    Ctrl-C ends the command with a word on how to go on.
+    """
 
     def __init__(self, title: str, folder: Path, quiet: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -209,32 +325,36 @@ class _Bar:
             words.append(f"loss {figures['loss']:.4g}")
         if "psnr" in figures:
             words.append(f"PSNR {figures['psnr']:.2f} (bicubic {figures['psnr_bicubic']:.2f})")
+        if "l1" in figures:
+            words.append(f"L1 {figures['l1']:.4f} (identity {figures['l1_identity']:.4f})")
         self._progress.update(self._task, completed=done, total=total, figures=", ".join(words))
 
 
-def _upscaler(
-    method: str, preset: str | None, scale: int | None, device: str, params: dict[str, Any]
-) -> NetworkUpscaler:
-    from microexp import superres as family
-    from microexp.superres._network import NetworkUpscaler
+def _network(family: str, method: str, preset: str | None, params: dict[str, Any], **own: Any) -> Any:
+    """Return the method that is trained; those of its parameters that have options of their own are `own`."""
+    from microexp.networks.weighted import WeightedNetwork
 
-    taken = {"scale": "--scale", "device": "--device", "weights": "--start"}
+    taken = {**{name: f"--{name}" for name in own}, "weights": "--start"}
     for name in taken.keys() & params.keys():
         raise OptionError(f"--param {name}: give it as {taken[name]}")
-    if not issubclass(family.get(method), NetworkUpscaler):
+    registry = Registry(f"microexp.{family}")
+    if not issubclass(registry.get(method), WeightedNetwork):
         raise OptionError(f"'{method}' is no network: there is nothing to train")
-    chosen = {} if scale is None else {"scale": scale}
-    made: NetworkUpscaler = family.create(method, preset, device=device, **chosen, **params)
+    given = {name: value for name, value in own.items() if value is not None}
+    made = registry.create(method, preset, **given, **params)
     made.check_parameters()
     return made
 
 
-def _clips(pictures: Path | None, database: str | None, options: dict[str, Any], frames: int) -> list[Clip]:
+def _clips(
+    pictures: Path | None, database: str | None, root: Path | None, data: list[str] | None, frames: int
+) -> list[Clip]:
     """Return what to train on: of a folder, or of a database whatever the emotion."""
     from microexp import datasets
     from microexp.datasets.annotated import AnnotatedDatabase
     from microexp.train.restoration_data import read_faces
 
+    options = {**read_params(data or [], "--data"), **({} if root is None else {"root": root})}
     if (pictures is None) == (database is None):
         raise OptionError("name what to train on: either --pictures FOLDER or --database NAME")
     if pictures is not None:

@@ -77,7 +77,8 @@ class FolderFrames(Frames):
 def read_image(file: str | Path) -> np.ndarray:
     """Read a picture file as ``(H, W, 3) uint8 RGB``.
 
-    Grey pictures are repeated in three channels, of 16 bits the upper 8 are kept.
+    Grey pictures are repeated in three channels, of 16 bits the upper 8 are kept. Pictures are
+    upright, as their EXIF orientation says.
 
     Raises
     ------
@@ -86,10 +87,11 @@ def read_image(file: str | Path) -> np.ndarray:
     DataError
         If it is truncated or no picture.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as image:
+            ImageOps.exif_transpose(image, in_place=True)
             if image.mode.startswith("I;16"):  # Pillow's own conversion cuts 16 bits off at 255
                 return np.repeat(
                     (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None], 3, axis=2

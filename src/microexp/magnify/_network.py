@@ -62,8 +62,8 @@ class NetworkMagnifier(WeightedNetwork, Magnifier):
         ----------
         module : torch.nn.Module
             The network, which is changed.
-        vgg : path or None
-            ImageNet weights of VGG19, see `microexp.networks.vgg.vgg_features`.
+        vgg : path, "random" or None
+            ImageNet weights of VGG19, see `microexp.networks.vgg.vgg_features`; "random" for untrained ones.
 
         Raises
         ------

@@ -11,6 +11,7 @@ import numpy as np
 
 from microexp.clip import Clip
 from microexp.errors import DataError, OptionError, UnknownNameError
+from microexp.flow_colours import direction_hue, hsv_to_rgb
 from microexp.motion.base import ClipFlow
 from microexp.motion.strain import optical_strain
 from microexp.motion.tvl1 import TVL1
@@ -185,7 +186,7 @@ class FlowImage(Stateless):
         if channel == "hsv":
             u, v = self._resize(flow[..., 0]), self._resize(flow[..., 1])
             value = self._scale(np.hypot(u, v), "magnitude")
-            return np.moveaxis(_hsv_to_rgb(_hue(u, v), np.ones_like(value), value), -1, 0)
+            return np.moveaxis(hsv_to_rgb(direction_hue(u, v), np.ones_like(value), value), -1, 0)
         return self._scale(self._resize(_MEASURES[channel](flow)), channel)[np.newaxis]
 
     def _resize(self, plane: np.ndarray) -> np.ndarray:
@@ -203,51 +204,3 @@ class FlowImage(Stateless):
             return np.clip(plane / np.float32(limit), -1, 1)
         low, high = plane.min(), plane.max()
         return (plane - low) / (high - low) if high > low else np.zeros_like(plane)
-
-
-def colour_flow(flow: np.ndarray, max_magnitude: float | None = None) -> np.ndarray:
-    """Return a picture of a flow for the eye: hue says where to, saturation how far; white is no motion.
-
-    Parameters
-    ----------
-    flow : numpy.ndarray
-        ``(H, W, 2)``, dx then dy, pixels. Right is red, down yellow-green, left
-        cyan, up violet.
-    max_magnitude : float or None
-        Pixels that are shown fully saturated, > 0; None for the largest in this flow. Give one value to
-        compare pictures.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(H, W, 3) uint8 RGB``.
-
-    Raises
-    ------
-    DataError
-        If the flow is not ``(H, W, 2)``.
-    OptionError
-        If `max_magnitude` is not positive.
-    """
-    flow = np.asarray(flow, np.float32)
-    if flow.ndim != 3 or flow.shape[2] != 2 or 0 in flow.shape:
-        raise DataError(f"a colour picture is made of flow (H, W, 2), got {flow.shape}")
-    if max_magnitude is not None and not max_magnitude > 0:
-        raise OptionError(f"max_magnitude must be positive, got {max_magnitude}")
-    u, v = flow[..., 0], flow[..., 1]
-    magnitude = np.hypot(u, v)
-    largest = max_magnitude if max_magnitude is not None else magnitude.max()
-    saturation = np.clip(magnitude / largest, 0, 1) if largest > 0 else np.zeros_like(magnitude)
-    rgb = _hsv_to_rgb(_hue(u, v), saturation, np.ones_like(saturation))
-    return np.rint(255 * rgb).astype(np.uint8)
-
-
-def _hue(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Return the angle of the motion from the x axis towards the y axis (clockwise on screen), [0, 360)."""
-    return np.degrees(np.arctan2(v, u)) % 360
-
-
-def _hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Return RGB ``(H, W, 3) float32`` in [0, 1] of hue in degrees, saturation and value in [0, 1]."""
-    hsv = np.stack([hue, saturation, value], axis=-1).astype(np.float32)
-    return np.clip(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), 0, 1)

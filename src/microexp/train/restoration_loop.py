@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from microexp.errors import OptionError, WeightsError
+from microexp.errors import OptionError
 from microexp.train.losses import adversarial_loss, discriminator_loss, pixel_loss, sharpened
 from microexp.train.restoration import RestorationRecipe
+from microexp.train.state import put_state, seed_step, take_state
 
 Output = Callable[[nn.Module, Tensor], Tensor | tuple[Tensor, Tensor]]
 FeatureLoss = Callable[[Tensor, Tensor], Tensor]
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam remembers of a parameter
 
 
 def plain_output(module: nn.Module, small: Tensor) -> Tensor:
@@ -128,14 +128,7 @@ class RestorationTraining:
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on, by name."""
-        state = {
-            f"{part}.{key}": value for part, net in self._parts() for key, value in net.state_dict().items()
-        }
-        for part, optimizer in self._optimizers():
-            for index, memory in optimizer.state_dict()["state"].items():
-                state.update({f"{part}.{index}.{name}": torch.as_tensor(memory[name]) for name in _MOMENTS})
-        state["step"] = torch.tensor(self.step)
-        return state
+        return take_state(self._networks(), self._optimizers(), self.step)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state` gave.
@@ -145,32 +138,20 @@ class RestorationTraining:
         WeightsError
             If the tensors are not those of this training.
         """
-        try:
-            for part, net in self._parts():
-                net.load_state_dict(_under(state, part))
-            for part, optimizer in self._optimizers():
-                _load_optimizer(optimizer, _under(state, part))
-            self.step = int(state["step"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise WeightsError(f"this is no state of such a training: {reason}") from error
+        self.step = put_state(state, self._networks(), self._optimizers())
 
-    def _parts(self) -> Iterator[tuple[str, nn.Module]]:
-        parts = (
-            ("module", self.module),
-            ("average", self._average),
-            ("discriminator", self._discriminator),
-        )
-        yield from ((name, net) for name, net in parts if net is not None)
+    def _networks(self) -> dict[str, nn.Module]:
+        parts = {"module": self.module, "average": self._average, "discriminator": self._discriminator}
+        return {name: network for name, network in parts.items() if network is not None}
 
-    def _optimizers(self) -> Iterator[tuple[str, torch.optim.Optimizer]]:
-        parts = (("optimizer", self._optimizer), ("opponent", self._opponent))
-        yield from ((name, optimizer) for name, optimizer in parts if optimizer is not None)
+    def _optimizers(self) -> dict[str, torch.optim.Adam]:
+        parts = {"optimizer": self._optimizer, "opponent": self._opponent}
+        return {name: optimizer for name, optimizer in parts.items() if optimizer is not None}
 
     def _prepare(self) -> None:
         """Set what changes from step to step: learning rates, which parameters are trained, the seed."""
         rate = self.recipe.learning_rate(self.step)
-        for _, optimizer in self._optimizers():
+        for optimizer in self._optimizers().values():
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("factor", 1.0)
         for parameter, steps in self._frozen:
@@ -178,7 +159,7 @@ class RestorationTraining:
         self.module.train()
         if self._discriminator is not None:
             self._discriminator.train()
-        torch.manual_seed(self.seed * 1_000_003 + self.step)
+        seed_step(self.seed, self.step)
 
     def _losses(
         self, output: Tensor, target: Tensor, goal: Tensor, cleaned: Tensor | None
@@ -268,19 +249,6 @@ def _matching(target: Tensor, output: Tensor) -> Tensor:
 def _flat(pictures: Tensor) -> Tensor:
     """Return ``(N, 3, H, W)`` of the same or of ``(N, T, 3, H, W)``."""
     return pictures.flatten(0, -4)
-
-
-def _under(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    start = f"{part}."
-    return {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
-    memory: dict[int, dict[str, Tensor]] = {}
-    for key, value in state.items():
-        index, name = key.split(".")
-        memory.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": memory})
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from microexp.weights.download import Progress
 from microexp.weights.files import check_fit, read_weights, write_weights
 from microexp.weights.flax import is_flax, read_flax
 from microexp.weights.ncnn import read_ncnn
+from microexp.weights.nsfwjs import read_nsfwjs
 from microexp.weights.sources import fetch_files
 from microexp.weights.tfjs import read_tfjs
 
@@ -45,7 +46,8 @@ def read_any(file: str | Path) -> dict[str, Tensor]:
     ----------
     file : str or Path
         ``.safetensors``; ``.pth``, ``.pt`` or ``.ckpt`` of PyTorch; ``.param`` of ncnn, its ``.bin`` beside
-        it; ``.json`` of TensorFlow.js, its shards beside it; ``.ckpt`` of Flax, a pickle of arrays.
+        it; ``.json`` of TensorFlow.js or ``.min.js`` of nsfwjs, its shards beside it; ``.ckpt`` of Flax, a
+        pickle of arrays.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def read_any(file: str | Path) -> dict[str, Tensor]:
         return read_ncnn(path.with_suffix(".param"))
     if path.suffix == ".json":
         return read_tfjs(path)
+    if path.suffix == ".js":
+        return read_nsfwjs(path)
     if path.suffix == ".ckpt" and path.is_file() and is_flax(path):
         return read_flax(path)
     return read_weights(path)

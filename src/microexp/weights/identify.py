@@ -32,6 +32,8 @@ _NETWORKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("LPIPS (AlexNet)", (r"^lin\.0\.weight", r"^net\.10\.")),
     ("LPIPS", (r"^lin\d?\.\d.*weight",)),
     ("VGG or AlexNet", (r"^features\.0\.weight", r"^classifier\.")),
+    ("Inception-v3", (r"^conv2d_94\.|^mixed\.10\.",)),
+    ("face-api's face descriptor", (r"^conv256_down_out\.",)),
     ("ConvNeXt", (r"stages\.0\.(blocks\.)?0\.",)),
     ("ResNet", (r"layer1\.0\.conv1\.weight", r"layer4\.")),
     ("a vision transformer", (r"cls_token", r"pos_embed")),

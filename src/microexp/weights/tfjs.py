@@ -1,4 +1,4 @@
-"""TensorFlow.js models (``model.json`` and its shards). In: the files. Out: named tensors.
+"""TensorFlow.js models (``model.json`` or a manifest, and shards). In: the files. Out: named tensors.
 
 Kernels ``(height, width, in, out)`` become ``(out, in, height, width)``; ``NAME/kernel`` becomes
 ``NAME.weight``. Values may be stored as float32, float16, or as 8 or 16 bit integers with a scale. The layers
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def read_tfjs(model: str | Path) -> dict[str, Tensor]:
     Parameters
     ----------
     model : str or Path
-        The ``model.json``; the files that it names stand beside it.
+        The ``model.json``, or a ``weights_manifest.json``; the files that it names stand beside it.
 
     Returns
     -------
@@ -65,7 +65,10 @@ def read_tfjs(model: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"the weight file {path} does not exist")
     try:
-        groups = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        groups = content if isinstance(content, list) else content["weightsManifest"]
+        if not groups:
+            raise ValueError("it lists no weights")
         tensors = dict(item for group in groups for item in _tensors(path, group))
         layer_name = next((f for first, f in _NETWORKS.items() if f"{first}/kernel" in tensors), _plain)
         if layer_name is _rrdn_layer:
@@ -76,10 +79,30 @@ def read_tfjs(model: str | Path) -> dict[str, Tensor]:
 
 
 def _tensors(path: Path, group: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the names and tensors of one group of the manifest, whose shards follow one another."""
-    data = b"".join(_shard(path, name) for name in group["paths"])
+    return group_tensors(path, group["weights"], b"".join(_shard(path, name) for name in group["paths"]))
+
+
+def group_tensors(
+    path: Path, weights: Sequence[Mapping[str, Any]], data: bytes
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the names and tensors of one group of a manifest.
+
+    Parameters
+    ----------
+    path : Path
+        The model, for messages.
+    weights : sequence of mapping
+        What the manifest says of each tensor: name, shape, dtype, quantization.
+    data : bytes
+        The group's shards one after another.
+
+    Raises
+    ------
+    WeightsError
+        If there are fewer or more bytes than the manifest speaks of.
+    """
     position = 0
-    for one in group["weights"]:
+    for one in weights:
         stored = np.dtype(_STORED[one.get("quantization", one)["dtype"]])
         count = math.prod(one["shape"])
         size = count * stored.itemsize
@@ -113,6 +136,11 @@ def _name(name: str, layer_name: Callable[[str], str]) -> str:
     *layers, part = name.split("/")
     layer = layer_name(".".join(layers))
     return f"{layer}.{_PARTS.get(part, part)}" if layer else part
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a tensor with dots for slashes, and "weight" for a kernel."""
+    return _name(name, _plain)
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,258 @@
+"""Training of networks that magnify: a method, a recipe and clips to a file of weights.
+
+A training is a folder; of each stage it holds::
+
+    <stage>.safetensors             the weights, when it is done; create(name, weights=FILE) takes them
+    <stage>.checkpoint.safetensors  all that the next step depends on; written anew every so many steps
+    <stage>.jsonl                   losses and validation, a line each
+    <stage>-validation/<step>.png   held-out people: onset, middle, magnified, apex, difference
+
+Training goes on from the checkpoint after a kill, to the same weights as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from microexp import __version__
+from microexp.clip import Clip
+from microexp.errors import OptionError
+from microexp.magnify._network import NetworkMagnifier
+from microexp.magnify._validation import Validation
+from microexp.networks.beginning import begin, recipe_of
+from microexp.networks.vgg import vgg_file
+from microexp.networks.weighted import RANDOM
+from microexp.train import pick_device
+from microexp.train.magnification import MagnificationRecipe, Triples
+from microexp.train.magnification_data import MagnificationSamples
+from microexp.train.restoration_data import fingerprint_of
+from microexp.train.run_files import RunFiles
+from microexp.train.running import Progress, go_on
+from microexp.train.state import put_state, seed_step, take_state
+from microexp.weights.download import sha256_of
+
+Losses = Callable[[nn.Module, Triples, Collection[str]], Mapping[str, Tensor]]
+
+
+class MagnificationTraining:
+    """A network in training, with all that the next step depends on but the data.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, on its device. Parameters that do not require gradients stay as they are, and so do
+        those that the recipe does not train, which are made not to require any; batch normalisation among
+        them keeps its running figures.
+    recipe : MagnificationRecipe
+        Weights of the losses, optimiser, schedule, and what is trained.
+    losses : callable
+        ``losses(module, batch, terms)`` gives the terms of the loss, see `NetworkMagnifier.losses`.
+    seed : int
+        Of whatever the network draws in training.
+
+    Raises
+    ------
+    OptionError
+        If no loss counts, or the recipe trains what the network does not have.
+    """
+
+    def __init__(self, module: nn.Module, recipe: MagnificationRecipe, losses: Losses, seed: int = 0) -> None:
+        self.module, self.recipe, self.seed, self.step = module, recipe, seed, 0
+        self._losses = losses
+        self._weights = {name: weight for name, weight in recipe.losses.items() if weight > 0}
+        if not self._weights:
+            raise OptionError("losses: no term of the loss has a weight above 0")
+        self._optimizer = torch.optim.Adam(_trained(module, recipe), lr=recipe.lr, betas=recipe.betas)
+        self._still = _still(module, recipe)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is kept."""
+        return self.module
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the step last taken."""
+        return self.recipe.learning_rate(self.step - 1)
+
+    def advance(self, onset: Tensor, middle: Tensor, apex: Tensor, factor: Tensor) -> dict[str, Tensor]:
+        """Take one step with the tensors of `Triples`, on the network's device.
+
+        Returns
+        -------
+        dict of str to Tensor
+            The weighted terms of the loss, by name.
+
+        Raises
+        ------
+        OptionError
+            If the method has no such term, or the triples do not say what it needs.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate(self.step)
+        self.module.train()
+        for part in self._still:
+            part.eval()
+        seed_step(self.seed, self.step)
+        terms = self._losses(self.module, Triples(onset, middle, apex, factor), tuple(self._weights))
+        losses = {name: weight * terms[name] for name, weight in self._weights.items()}
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        self._optimizer.step()
+        self.step += 1
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all tensors that the next step depends on, by name."""
+        return take_state({"module": self.module}, {"optimizer": self._optimizer}, self.step)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave.
+
+        Raises
+        ------
+        WeightsError
+            If the tensors are not those of this training.
+        """
+        self.step = put_state(state, {"module": self.module}, {"optimizer": self._optimizer})
+
+
+def train(
+    method: NetworkMagnifier,
+    clips: Sequence[Clip],
+    out: str | Path,
+    *,
+    validation: Sequence[Clip] = (),
+    stage: str | None = None,
+    recipe: MagnificationRecipe | None = None,
+    seed: int = 0,
+    start: str | Path | None = None,
+    vgg: str | Path | None = None,
+    resume: bool = False,
+    save_every: int | None = None,
+    validate_every: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Train a method's network and write its weights.
+
+    On Ctrl-C the step is finished and the checkpoint written before `KeyboardInterrupt` is raised, so no step
+    is lost; after a kill, those since the last checkpoint are taken again.
+
+    Parameters
+    ----------
+    method : NetworkMagnifier
+        Says architecture and device.
+    clips : sequence of Clip
+        Expressions of square faces to train on, see `microexp.train.magnification_data`: of synthetic clips
+        triples are made to order, of others they are chosen as the paper does.
+    out : path
+        Folder of the training.
+    validation : sequence of Clip
+        Others, of other people; empty for none. See `microexp.train.restoration_data.split_subjects`.
+    stage : str or None
+        One of ``method.recipes()``; None for the first. It names the files.
+    recipe : MagnificationRecipe or None
+        In place of the stage's own, see `recipe_of`.
+    seed : int
+        Of initial weights and of all drawing.
+    start : path or None
+        Weights to begin from; None for the method's own `weights` if it has some, else the result of the
+        stage that the recipe starts from, in `out`. Of a file for another architecture, those tensors that
+        fit are taken.
+    vgg : path, "random" or None
+        ImageNet weights of VGG19, for the methods that need them, see `NetworkMagnifier.prepare`.
+    resume : bool
+        Go on from the checkpoint in `out`, if there is one.
+    save_every, validate_every : int or None
+        Steps between checkpoints, and between validations; None for a tenth of all, at most 1000.
+    progress : callable or None
+        Called after every step with how many are done, of how many, and the figures last computed.
+
+    Returns
+    -------
+    Path
+        The weights, ``<stage>.safetensors``.
+
+    Raises
+    ------
+    OptionError
+        If an option cannot be used, `out` holds a training and `resume` is not given, or it holds another.
+    WeightsError
+        If a file of weights is missing, damaged or of another network.
+    DataError
+        If pictures cannot be read or are not square, or a clip has too few frames.
+    """
+    method.check_parameters()
+    stage, usual = recipe_of(method, stage)
+    recipe = usual if recipe is None else recipe
+    samples = MagnificationSamples(clips, recipe, seed)
+    about = {
+        **method.description(),
+        "microexp": __version__,
+        "stage": stage,
+        "recipe": json.dumps(asdict(recipe)),
+        "seed": str(seed),
+        "data": fingerprint_of(clips),
+        "validation": fingerprint_of(validation),
+        "vgg": _told(vgg),
+    }
+    run = RunFiles(Path(out), stage, about, recipe.steps)
+    run.check(resume)
+    with torch.random.fork_rng():
+        training = _training(method, recipe, seed, vgg)
+        if run.has_checkpoint:
+            run.load(training)
+        else:
+            begin(method, training.module, start, Path(out), recipe.start)
+        run.forget_after(training.step)
+        judge = Validation(method, validation, recipe) if validation else None
+        go_on(training, samples, run, judge, save_every, validate_every, progress)
+    return run.finish(training.result)
+
+
+def _training(
+    method: NetworkMagnifier, recipe: MagnificationRecipe, seed: int, vgg: str | Path | None
+) -> MagnificationTraining:
+    """Build the network on the device, with initial weights drawn from the seed."""
+    torch.manual_seed(seed)
+    module = method.build()
+    method.prepare(module, vgg)
+    return MagnificationTraining(module.to(pick_device(method.device)), recipe, method.losses, seed)
+
+
+def _told(vgg: str | Path | None) -> str:
+    """Return what a training says of the VGG weights it used."""
+    if vgg is None or vgg == RANDOM:
+        return vgg or ""
+    return sha256_of(vgg_file(vgg))[:16]
+
+
+def _trained(module: nn.Module, recipe: MagnificationRecipe) -> list[nn.Parameter]:
+    """Return the parameters that the recipe trains; let no other require gradients."""
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    for prefix in recipe.trained:
+        if not any(name.startswith(prefix) for name, _ in named):
+            raise OptionError(
+                f"trained: no parameter of {type(module).__name__} that can be trained begins with '{prefix}'"
+            )
+    for name, parameter in named:
+        parameter.requires_grad_(name.startswith(recipe.trained) if recipe.trained else True)
+    return [parameter for _, parameter in named if parameter.requires_grad]
+
+
+def _still(module: nn.Module, recipe: MagnificationRecipe) -> list[nn.Module]:
+    """Return the batch normalisation that is not trained."""
+
+    def is_trained(name: str, part: nn.Module) -> bool:
+        own = [parameter.requires_grad for parameter in part.parameters()]
+        return any(own) if own else not recipe.trained or f"{name}.".startswith(recipe.trained)
+
+    norms = [(name, part) for name, part in module.named_modules() if isinstance(part, _BatchNorm)]
+    return [part for name, part in norms if not is_trained(name, part)]

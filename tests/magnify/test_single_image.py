@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from microexp import magnify
+from microexp.errors import DataError, MicroexpError, OptionError
+from microexp.magnify._flow_fields import in_pixels, warp
+from microexp.magnify._single_image import TERMS, SingleImageModule, ssim
+from microexp.magnify.single_image import SingleImage
+from microexp.networks.tensors import to_tensor
+from microexp.train.magnification import Triples
+from tests.magnify.test_generator import count, vgg_file
+
+SMALL = {"width": 0.125, "blocks": 1, "flow_channels": 8, "size": 32, "weights": "random"}
+
+
+def picture(height: int = 40, width: int = 36, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def moving(**settings: object) -> SingleImage:
+    """Return a method whose network makes flows large enough to be seen."""
+    method = SingleImage(**{**SMALL, **settings})  # type: ignore[arg-type]
+    with torch.no_grad():
+        method.module().flow_magnifier.gain.fill_(3.0)
+        method.module().decoder.head.weight.mul_(20)
+    return method
+
+
+def triples(side: int = 32, count: int = 2) -> Triples:
+    generator = torch.Generator().manual_seed(0)
+    faces = torch.nn.functional.interpolate(torch.rand(3 * count, 3, 8, 8, generator=generator), (side, side))
+    return Triples(*faces.chunk(3), torch.full((count,), torch.nan))
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (magnify.card("single_image").presets["paper"], 4_240_000 + 3_000_512 + 2 * 11_378_819 + 4_022_915),
+        ({"norm": "none"}, 267_424 + 189_488 + 2 * 458_179 + 1_006_915),
+        ({"width": 0.5, "blocks": 4, "norm": "none"}, 1_063_232 + 752_736 + 2 * 1_821_827 + 1_006_915),
+    ],
+)
+def test_the_network_has_as_many_parameters_as_specified(settings: dict[str, object], wanted: int) -> None:
+    with torch.device("meta"):
+        assert count(SingleImage(**settings).build()) == wanted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("generator", ["residual", "paper"])
+@pytest.mark.parametrize("k", [8, 12, 16])
+def test_every_stage_has_its_shape(generator: str, k: int) -> None:
+    module = SingleImage(**{**SMALL, "generator": generator, "k": k}).module()  # type: ignore[arg-type]
+    with torch.inference_mode():
+        made = module(torch.rand(2, 3, 50, 40))
+    for name, value in made._asdict().items():
+        assert value.shape == ((2, 2, k, k) if name.startswith("flow") else (2, 3, 50, 40)), name
+
+
+def test_before_any_training_residual_generators_only_warp() -> None:
+    module, pictures = moving().module(), torch.rand(2, 3, 50, 40)
+    with torch.inference_mode():
+        made = module(pictures)
+        assert float(made.flow_mag.abs().max()) > 0.01
+        assert torch.allclose(made.neutral, warp(pictures, made.flow_fw), atol=1e-6)
+        assert torch.allclose(made.reexpressed, warp(made.neutral, made.flow_bw), atol=1e-6)
+        assert torch.allclose(made.magnified, warp(pictures, made.flow_mag), atol=1e-6)
+        assert torch.equal(module.magnify(pictures), made.magnified)
+
+
+def test_features_of_the_neutral_face_are_what_is_reexpressed() -> None:
+    module = moving(generator="paper").module()
+    with torch.inference_mode():
+        pictures = torch.rand(1, 3, 32, 32)
+        made = module(pictures)
+        again = module.generator_exp(*module.features(made.neutral), made.flow_bw)
+        assert torch.allclose(made.reexpressed, again, atol=1e-5)
+
+
+def test_the_picture_itself_is_moved_at_its_own_size() -> None:
+    method, large = moving(), picture(96, 120)
+    stages = method.intermediates(large)
+    flow = torch.from_numpy(stages.flow_mag)
+    columns, rows = np.meshgrid(np.arange(120), np.arange(96))
+    inside = (columns + stages.flow_mag[..., 0] >= 0) & (columns + stages.flow_mag[..., 0] <= 118)
+    inside &= (rows + stages.flow_mag[..., 1] >= 0) & (rows + stages.flow_mag[..., 1] <= 94)
+    x = columns + stages.flow_mag[..., 0]
+    y = rows + stages.flow_mag[..., 1]
+    x0, y0 = np.floor(x[inside]).astype(int), np.floor(y[inside]).astype(int)
+    a, b = (x[inside] - x0)[:, None], (y[inside] - y0)[:, None]
+    wanted = (1 - b) * ((1 - a) * large[y0, x0] + a * large[y0, x0 + 1])
+    wanted += b * ((1 - a) * large[y0 + 1, x0] + a * large[y0 + 1, x0 + 1])
+    assert flow.abs().max() > 0.5
+    assert (
+        np.abs(stages.magnified[inside] - wanted).max() < 0.75
+    )  # rounding, and a little of the interpolation
+
+
+def test_intermediates_are_pictures_and_flows_to_draw() -> None:
+    method, face = moving(), picture()
+    stages = method.intermediates(face)
+    for name, value in stages._asdict().items():
+        wanted = ((40, 36, 2), np.float32) if name.startswith("flow") else ((40, 36, 3), np.uint8)
+        assert (value.shape, value.dtype) == wanted, name
+    assert np.array_equal(stages.magnified, method.magnify(face))
+    with torch.inference_mode():
+        flow = method.module()(to_tensor(face[None])).flow_fw
+    assert np.allclose(stages.flow_fw.transpose(2, 0, 1), in_pixels(flow, 40, 36)[0], atol=1e-5)
+    with pytest.raises(DataError, match="uint8 RGB"):
+        method.intermediates(face[..., 0])
+
+
+def test_a_cascade_is_the_network_again() -> None:
+    face = picture()
+    module = moving().module()
+    passes = [to_tensor(face[None])]
+    with torch.inference_mode():
+        for _ in range(3):
+            passes.append(module.magnify(passes[-1]).clamp(0, 1))
+    for cascade in (1, 2, 3):
+        made = SingleImage(**SMALL, cascade=cascade).using(module).magnify(face)  # type: ignore[arg-type]
+        assert np.abs(made / 255 - passes[cascade][0].permute(1, 2, 0).numpy()).max() <= 0.501 / 255
+    assert not torch.equal(passes[1], passes[2])
+
+
+def test_pictures_are_not_dependent_on_what_else_is_in_a_clip() -> None:
+    method = moving()
+    faces = np.stack([picture(seed=seed) for seed in range(3)])
+    assert np.array_equal(method.magnify(faces)[2], method.magnify(faces[2]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cascade": 4}, "cascade"),
+        ({"k": 10}, "8, 12, 16"),
+        ({"size": 50}, "multiple of 4"),
+        ({"sigma": 0.0}, "sigma"),
+        ({"norm": "layer"}, "normalisation"),
+        ({"generator": "plain"}, "residual"),
+        ({"flow_head": "soft"}, "absp"),
+        ({"backward": "inverse"}, "fixed_point"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        SingleImage(**{**SMALL, **settings}).magnify(picture())  # type: ignore[arg-type]
+
+
+def test_vgg_must_be_named() -> None:
+    method = SingleImage(**SMALL)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="--vgg"):
+        method.prepare(method.build(), None)
+    module = method.build()
+    method.prepare(module, "random")
+    assert module.features.is_random
+
+
+def test_the_state_has_all_that_inference_needs_and_no_more(tmp_path: Path) -> None:
+    method = SingleImage(**SMALL)  # type: ignore[arg-type]
+    module, twin = method.build(), method.build()
+    names = module.state_dict().keys()
+    method.prepare(module, vgg_file(tmp_path, "conv3_4"))
+    assert module.state_dict().keys() == names
+    twin.load_state_dict(module.state_dict())
+    with torch.inference_mode():
+        pictures = torch.rand(1, 3, 32, 32)
+        assert torch.equal(module.eval()(pictures).magnified, twin.eval()(pictures).magnified)
+    assert not any(p.requires_grad for p in module.features.parameters())
+
+
+@pytest.mark.parametrize("stage", ["flow", "stage1", "stage2"])
+@pytest.mark.parametrize("generator", ["residual", "paper"])
+def test_a_stage_trains_what_it_names_and_all_of_that(stage: str, generator: str) -> None:
+    method = SingleImage(**{**SMALL, "generator": generator})  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    module, recipe = method.build(), method.recipes()[stage]
+    method.prepare(module, "random")
+    with torch.no_grad():  # what begins as zero lets no gradient pass in the first step
+        for part in (module.generator_exp, module.generator_mag):
+            part.rgb.weight.normal_(0, 0.01)
+        module.flow_magnifier.change.weight.normal_(0, 0.01)
+    values = method.losses(module, triples(), tuple(recipe.losses))
+    assert values.keys() == recipe.losses.keys()
+    torch.stack(list(values.values())).sum().backward()
+    for name, parameter in module.named_parameters():
+        if name.startswith(recipe.trained):
+            assert parameter.grad is not None, name
+        if name.startswith("features."):
+            assert parameter.grad is None
+    for prefix in recipe.trained:
+        grads = [p.grad for name, p in module.named_parameters() if name.startswith(prefix)]
+        assert any(bool(grad.any()) for grad in grads if grad is not None), prefix
+
+
+def test_losses_of_equal_pictures() -> None:
+    """A network that changes nothing is right where nothing moves; only the symmetry of faces is missing."""
+    method = SingleImage(**{**SMALL, "flow_head": "tanh"})  # type: ignore[arg-type]
+    module = method.build().eval()
+    method.prepare(module, "random")
+    torch.nn.init.zeros_(module.decoder.head.weight)
+    face = triples().onset
+    with torch.inference_mode():
+        values = method.losses(module, Triples(face, face, face, torch.ones(2)), TERMS)
+    for name, value in values.items():
+        if name == "symmetry":
+            assert float(value) == pytest.approx(float((face - face.flip(3)).abs().mean()), abs=1e-4)
+        else:
+            assert float(value) == pytest.approx(0, abs=2e-3), name
+    assert set(values) == set(TERMS)
+
+
+def test_terms_against_their_equations() -> None:
+    method = moving()
+    module, batch = method.module(), triples()
+    with torch.inference_mode():
+        values = method.losses(module, batch, ["l1", "warp", "ssim", "apex_l1", "apex_warp"])
+        made = module(batch.middle)
+
+        def off(first: Tensor, second: Tensor) -> float:
+            return float((first - second).abs().mean())
+
+        first_stage = off(made.neutral, batch.onset) + off(made.reexpressed, batch.middle)
+        assert float(values["l1"]) == pytest.approx(first_stage, rel=1e-5)
+        unlike = 2 - float(ssim(made.neutral, batch.onset) + ssim(made.reexpressed, batch.middle))
+        assert float(values["ssim"]) == pytest.approx(unlike, rel=1e-4)
+        there = off(warp(batch.middle, made.flow_fw), batch.onset)
+        assert float(values["warp"]) == pytest.approx(
+            there + off(warp(batch.onset, made.flow_bw), batch.middle), rel=1e-5
+        )
+        assert float(values["apex_l1"]) == pytest.approx(off(made.magnified, batch.apex), rel=1e-5)
+        assert float(values["apex_warp"]) == pytest.approx(float(values["apex_l1"]), rel=1e-5)
+
+
+def test_losses_that_cannot_be_had_are_refused() -> None:
+    method = SingleImage(**SMALL)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="known: l1"):
+        method.losses(method.build(), triples(), ["flow"])
+    with pytest.raises(OptionError, match="perceptual"):
+        method.losses(method.build(), triples(), ["apex_perceptual"])
+    with pytest.raises(MicroexpError, match="Linear"):
+        method.losses(torch.nn.Linear(1, 1), triples(), ["l1"])
+
+
+def test_structural_similarity_against_a_direct_sum() -> None:
+    first, second = torch.rand(1, 2, 13, 13), torch.rand(1, 2, 13, 13)
+    offsets = np.arange(11) - 5
+    line = np.exp(-(offsets**2) / (2 * 1.5**2))
+    kernel = np.outer(line, line) / line.sum() ** 2
+    wanted = []
+    for x, y in zip(first[0].double().numpy(), second[0].double().numpy(), strict=True):
+        x, y = np.pad(x, 5), np.pad(y, 5)
+        for i in range(13):
+            for j in range(13):
+                a, b = x[i : i + 11, j : j + 11], y[i : i + 11, j : j + 11]
+                m, n = (kernel * a).sum(), (kernel * b).sum()
+                u, v, w = (
+                    (kernel * a * a).sum() - m * m,
+                    (kernel * b * b).sum() - n * n,
+                    (kernel * a * b).sum() - m * n,
+                )
+                wanted.append((2 * m * n + 1e-4) * (2 * w + 9e-4) / ((m * m + n * n + 1e-4) * (u + v + 9e-4)))
+    assert float(ssim(first, second)) == pytest.approx(np.mean(wanted), abs=1e-5)
+    assert float(ssim(first, first)) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_second_stage_begins_with_the_generator_of_the_first() -> None:
+    method = SingleImage(**SMALL)  # type: ignore[arg-type]
+    module = method.build()
+    torch.nn.init.normal_(module.generator_exp.rgb.weight)
+    state = method.canonical(module.state_dict())
+    for name, value in module.generator_exp.state_dict().items():
+        assert torch.equal(state[f"generator_mag.{name}"], value)
+    torch.nn.init.normal_(module.flow_magnifier.change.bias)  # it has learned: G_mag is its own
+    state = method.canonical(module.state_dict())
+    assert torch.equal(state["generator_mag.rgb.weight"], module.generator_mag.rgb.weight)
+
+
+def test_recipes_of_the_paper() -> None:
+    recipes = magnify.create("single_image", **magnify.card("single_image").presets["paper"]).recipes()
+    assert list(recipes) == ["stage1", "stage2"]
+    for name, steps in (("stage1", 720), ("stage2", 1920)):
+        recipe = recipes[name]
+        assert (recipe.steps, recipe.batch_size, recipe.lr, recipe.size) == (steps, 16, 1e-5, 112)
+        assert (recipe.betas, recipe.cosine) == ((0.5, 0.999), False)
+        assert len(recipe.losses) == 3
+    assert recipes["stage2"].start == "stage1"
+
+
+def test_stages_follow_each_other() -> None:
+    recipes = SingleImage().recipes()
+    assert [recipe.start for recipe in recipes.values()] == ["", "flow", "stage1"]
+    assert isinstance(SingleImage(**SMALL).module(), SingleImageModule)  # type: ignore[arg-type]
