@@ -115,7 +115,7 @@ def described(distances: dict[str, SetDistance]) -> dict[str, Any]:
 
 
 def classes(module: inception.Inception) -> dict[str, dict[str, float]]:
-    """Return the probability of "neutral" in pictures that are."""
+    """Return the probabilities of the classes in three pictures, all of them neutral."""
     found = {}
     for name in ("astronaut", "coffee", "chelsea"):
         with torch.inference_mode():

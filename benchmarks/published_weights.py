@@ -236,7 +236,9 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     ncnn_files = {name: [param, binary] for param, binary, name in options.ncnn}
-    here = [name for name in catalogue.names() if catalogue.entry(name).file.is_file()]
+    judged = {"lpips", *superres.names()}
+    entries = [entry for entry in map(catalogue.entry, catalogue.names()) if entry.method in judged]
+    here = [entry.name for entry in entries if entry.file.is_file()]
     rows = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
     for name in options.only or here:
         if name not in here:

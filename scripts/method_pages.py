@@ -17,7 +17,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from microexp.recognize.complexity import Complexity, complexity, count_parameters, restoration_complexity
+from microexp.magnify._network import NetworkMagnifier
+from microexp.recognize.complexity import (
+    Complexity,
+    complexity,
+    count_parameters,
+    magnification_complexity,
+    restoration_complexity,
+)
 from microexp.recognize.torch_base import TorchRecognizer
 from microexp.registry import FAMILIES, Card, Paper
 from microexp.superres._network import NetworkUpscaler
@@ -34,6 +41,11 @@ TITLES = {
         "Transformers of clips to larger ones: `transform`, and `upscale` for pictures. Networks need "
         "weights: `microexp weights list`, or `microexp train superres`.",
     ),
+    "magnify": (
+        "Magnification",
+        "Transformers of clips to stronger ones: `transform`, and `magnify` for pictures. Networks need "
+        "weights: `microexp weights list`, or `microexp train magnify`.",
+    ),
     "motion": ("Motion", "Transformers of clips, or of flow: `transform`."),
     "faces": ("Faces", "Detectors and the aligner; [how exact they are](../faces.md)."),
 }
@@ -42,13 +54,13 @@ INTRODUCTION = f"""# Methods
 One file each, and a card in it, of which these pages are made (`microexp list` shows the cards,
 `microexp cite` the papers). Parameters and multiply-adds are counted on the network itself, at the method's
 defaults: of a recogniser for one clip and {N_CLASSES} classes, of super-resolution for one frame of 64x64
-pixels. Multiply-adds are those of convolutions and matrix products and of nothing else
-(`microexp.recognize.complexity`). What was measured here is in
+pixels, of magnification for one of 112x112. Multiply-adds are those of convolutions and matrix products and
+of nothing else (`microexp.recognize.complexity`). What was measured here is in
 [Measured figures](../results.md); databases are in [Databases](../databases.md).
 """
 LEGEND = f"""*Size* is counted here, of a recogniser for one clip and {N_CLASSES} classes, of super-resolution
-for one frame of 64x64 pixels; multiply-adds of convolutions and matrix products only. *Published figures* are
-as their sources print them and were not made here: ours are in [Measured figures](../results.md). *Defaults*
+for one frame of 64x64 pixels, of magnification for one of 112x112; multiply-adds of convolutions and matrix
+products only. *Published figures* are as their sources print them and were not made here: ours are in [Measured figures](../results.md). *Defaults*
 are those of the constructor; in brackets what `None` stands for in the recipe. *Presets* are settings by
 name: `--preset NAME`, or the second argument of `create`.
 """
@@ -108,7 +120,7 @@ def own_cards(family: str) -> list[Card]:
 
 def is_network(card: Card) -> bool:
     """Whether a method is a network."""
-    return issubclass(class_of(card), TorchRecognizer | NetworkUpscaler)
+    return issubclass(class_of(card), TorchRecognizer | NetworkUpscaler | NetworkMagnifier)
 
 
 def class_of(card: Card) -> type:
@@ -124,6 +136,8 @@ def count(card: Card) -> Complexity | None:
     method = class_of(card)()
     if isinstance(method, NetworkUpscaler):
         return restoration_complexity(method)
+    if isinstance(method, NetworkMagnifier):
+        return magnification_complexity(method)
     return complexity(method, N_CLASSES)
 
 
@@ -207,6 +221,10 @@ def usage(card: Card) -> str:
     elif card.family == "superres":
         weights = " --weights FILE" if is_network(card) else ""
         lines.append(f"microexp upscale face.png --method {card.name}{weights} --out large.png")
+    elif card.family == "magnify":
+        onset = " --onset onset.png" if class_of(card).needs_onset else ""
+        weights = " --weights FILE" if is_network(card) else ""
+        lines.append(f"microexp magnify apex.png{onset} --method {card.name}{weights} --out strong.png")
     elif card.takes.startswith("clips") and card.gives.startswith("clips"):  # a step, as `create_step` has it
         lines.append(f"microexp evaluate linear_svm --database synthetic --prepare {card.name}")
     lines.append(f"microexp cite {card.name}")

@@ -145,7 +145,7 @@ def test_quality_of_the_gan_paper_is_above_the_figures_that_it_compares_with() -
 
 
 def test_gains_in_the_text_of_bowam() -> None:
-    whole, many, dfme = (published.read("bowam", table) for table in "123")
+    whole, many, dfme = (published.read("bowam", table) for table in (1, 2, 3))
     uf1 = whole[(whole["database"] == "megc2019") & (whole["measure"] == "UF1")]
     uf1 = uf1.set_index("recogniser")["value"]
     assert uf1["bowam"] - uf1["μ-BERT"] == pytest.approx(0.0187)

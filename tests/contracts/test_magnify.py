@@ -23,7 +23,7 @@ from microexp.weights import write_weights
 NAMES = magnify.names()
 NETWORKS = [name for name in NAMES if issubclass(magnify.get(name), NetworkMagnifier)]
 # Settings in which a network is small; what they do not name has its default.
-SMALL: dict[str, dict[str, Any]] = {}
+SMALL: dict[str, dict[str, Any]] = {"memm": {"width": 4}}
 
 
 def create(name: str, **params: Any) -> Magnifier:

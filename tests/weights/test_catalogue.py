@@ -6,10 +6,10 @@ from urllib.parse import urlparse
 import pytest
 import torch
 
-from microexp import superres
+from microexp import magnify, superres
 from microexp.errors import UnknownNameError, WeightsError
+from microexp.networks.weighted import WeightedNetwork
 from microexp.superres._lpips import LPIPSNetwork
-from microexp.superres._network import NetworkUpscaler
 from microexp.weights import catalogue, locate
 
 NAMES = catalogue.names()
@@ -21,8 +21,13 @@ def test_an_entry_names_a_network_that_can_be_built(name: str) -> None:
     if entry.method == "lpips":
         LPIPSNetwork(**entry.settings)  # another would be refused
         return
-    network = superres.create(entry.method, scale=entry.scale, **entry.settings)
-    assert isinstance(network, NetworkUpscaler)
+    if entry.method in ("inception", "face_descriptor"):
+        assert not entry.settings
+        return
+    scale = {} if entry.method in magnify.names() else {"scale": entry.scale}
+    family = superres if scale else magnify
+    network = family.create(entry.method, **scale, **entry.settings)
+    assert isinstance(network, WeightedNetwork)
     network.check_parameters()
     assert set(entry.settings) <= set(network.architecture)
 

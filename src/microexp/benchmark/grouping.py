@@ -52,10 +52,11 @@ def group(
     by_level = table.groupby(factor, sort=True)[value].agg(["mean", "size"])
     by_level = by_level.sort_values("mean", ascending=False, kind="stable")
     means, n = by_level["mean"].to_numpy(np.float64), by_level["size"].to_numpy(np.int64)
-    noise, df = analysis.loc[RESIDUAL, ["mean_sq", "df"]].to_numpy(np.float64)
+    residual = analysis.loc[RESIDUAL, ["mean_sq", "df"]].to_numpy(np.float64)
+    noise, df = float(residual[0]), int(residual[1])
     found = pd.DataFrame({"mean": means, "n": n}, index=by_level.index)
-    found["duncan"] = letters(means, duncan(means, n, noise, int(df)) < alpha)
-    found["tukey"] = letters(means, tukey(means, n, noise, int(df)) < alpha)
+    found["duncan"] = letters(means, duncan(means, n, noise, df) < alpha)
+    found["tukey"] = letters(means, tukey(means, n, noise, df) < alpha)
     return found
 
 

@@ -63,13 +63,15 @@ def tables() -> dict[str, list[str]]:
     return found
 
 
-def read(paper: str, table: str) -> pd.DataFrame:
+def read(paper: str, table: str | int) -> pd.DataFrame:
     """Read a table.
 
     Parameters
     ----------
-    paper, table : str
-        As in `tables`, for instance "sr_mer" and "II".
+    paper : str
+        As in `tables`, for instance "sr_mer".
+    table : str or int
+        Its number in the paper, for instance "II".
 
     Returns
     -------
@@ -87,7 +89,7 @@ def read(paper: str, table: str) -> pd.DataFrame:
     known = tables()
     if paper not in known:
         raise UnknownNameError("paper with published tables", paper, known)
-    if table not in known[paper]:
+    if str(table) not in known[paper]:
         raise OptionError(f"no table '{table}' of {paper} is here, only {', '.join(known[paper])}")
     with _FOLDER.joinpath(f"{paper}_{table}.csv").open(encoding="utf-8") as stream:
         found = pd.read_csv(stream, dtype="string", keep_default_na=False, na_values=[""])

@@ -94,10 +94,16 @@ def convert_weights(
     file: Annotated[
         Path,
         typer.Argument(
-            help=".pth, .pt, .safetensors, .param (ncnn), model.json (TensorFlow.js) or .ckpt (Flax)."
+            help=".pth, .pt, .safetensors, .param (ncnn), model.json, .min.js (TensorFlow.js), .ckpt (Flax)."
         ),
     ],
-    method: Annotated[str, typer.Option(help="The network, as in `microexp list superres`, or lpips.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="The network, as in `microexp list superres` or `microexp list magnify`, or one that "
+            "measures: lpips, inception, face_descriptor."
+        ),
+    ],
     out_file: Annotated[Path, typer.Option("--out", help="The new file, .safetensors.")],
     scale: Annotated[
         int | None, typer.Option(help="Factor of width and height (default: the method's).")
@@ -153,19 +159,30 @@ def _install(entry: Entry, package: Path | None) -> Path:
 
 
 def _network(method: str, settings: dict[str, Any]) -> Any:
-    """Return a method of super-resolution that is a network, or LPIPS, at these settings."""
-    from microexp import superres
+    """Return a network that enlarges, magnifies or measures, at these settings."""
+    from microexp import magnify, superres
+    from microexp.networks.face_descriptor import FaceDescriptorNetwork
+    from microexp.networks.inception import InceptionNetwork
+    from microexp.networks.weighted import WeightedNetwork
     from microexp.superres._lpips import LPIPSNetwork
 
-    if method == "lpips":
-        if wrong := settings.keys() - {"network"}:
-            raise OptionError(f"lpips has no {', '.join(sorted(wrong))}; it has network (alexnet or vgg16)")
-        return LPIPSNetwork(**settings)
-    network = superres.create(method, **settings)
-    if not hasattr(network, "canonical"):
-        raise OptionError(f"superres '{method}' is no network, so it has no weights")
-    network.check_parameters()
-    return network
+    measuring: dict[str, tuple[Any, set[str]]] = {
+        "lpips": (LPIPSNetwork, {"network"}),
+        "inception": (InceptionNetwork, set()),
+        "face_descriptor": (FaceDescriptorNetwork, set()),
+    }
+    if method in measuring:
+        network, known = measuring[method]
+        if wrong := settings.keys() - known:
+            has = f"it has {', '.join(known)}" if known else "it has no settings"
+            raise OptionError(f"{method} has no {', '.join(sorted(wrong))}; {has}")
+        return network(**settings)
+    family = magnify if method in magnify.names() else superres
+    stage = family.create(method, **settings)
+    if not isinstance(stage, WeightedNetwork):
+        raise OptionError(f"'{method}' is no network, so it has no weights")
+    stage.check_parameters()
+    return stage
 
 
 def _say(text: str) -> None:

@@ -18,9 +18,9 @@ from microexp.clip import Clip
 from microexp.evaluate.evaluation import ALL, LEAK_MARK, Evaluation
 from microexp.evaluate.metrics import METRICS
 from microexp.evaluate.store import write_atomically
+from microexp.flow_colours import colour_flow
 from microexp.motion.apex import ApexSpotter
 from microexp.motion.farneback import Farneback
-from microexp.flow_colours import colour_flow
 
 DIFFERENCE_GAIN = 6
 _INK, _ACCENT, _FAINT, _LEAK = "#1c2430", "#1f6f8b", "#9aa5b1", "#b3392f"

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from microexp.clip import Clip
 from microexp.errors import OptionError
+from microexp.magnify._network import NetworkMagnifier
+from microexp.networks.weighted import RANDOM
 from microexp.recognize.base import Recognizer
 from microexp.recognize.torch_base import TorchRecognizer
 from microexp.superres._network import NetworkUpscaler, VideoUpscaler
 
 _SIDE, _FRAMES = 64, 12  # of the clip that is counted; most recognisers bring any clip to one size
+_FACE = 112  # side of the picture that a magnification network is counted on
 _RESTORED = 12  # frames that a super-resolution network of video is counted on
 
 
@@ -88,7 +92,7 @@ def restoration_complexity(upscaler: NetworkUpscaler) -> Complexity:
     OptionError
         If a setting cannot be used.
     """
-    module = _restorer(upscaler)
+    module = _built(upscaler)
     count = _RESTORED if isinstance(upscaler, VideoUpscaler) else 1
     frames = torch.zeros(count, 3, _SIDE, _SIDE, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -96,17 +100,36 @@ def restoration_complexity(upscaler: NetworkUpscaler) -> Complexity:
     return Complexity(_size(module), counter.get_total_flops() // 2 // count, (3, _SIDE, _SIDE))
 
 
-def count_parameters(method: Recognizer | NetworkUpscaler, n_classes: int = 3) -> int:
+def magnification_complexity(magnifier: NetworkMagnifier) -> Complexity:
+    """Count the parameters and multiply-adds of a magnification network, a frame of 112x112 pixels.
+
+    The onset's share is in it where the method needs one. Parameters that are never trained (those of VGG19
+    in `single_image`) are not counted.
+
+    Raises
+    ------
+    OptionError
+        If a setting cannot be used.
+    """
+    drawn = clone(magnifier).set_params(weights=RANDOM, device="cpu")
+    face = np.zeros((_FACE, _FACE, 3), np.uint8)
+    with FlopCounterMode(display=False) as counter:
+        drawn.magnify(face, face if drawn.needs_onset else None)
+    return Complexity(_size(_built(magnifier)), counter.get_total_flops() // 2, (3, _FACE, _FACE))
+
+
+def count_parameters(method: Recognizer | NetworkUpscaler | NetworkMagnifier, n_classes: int = 3) -> int:
     """Count the parameters alone, which takes no clip; arguments and errors as `complexity`."""
-    is_restorer = isinstance(method, NetworkUpscaler)
-    return _size(_restorer(method) if is_restorer else _network(method, n_classes))
+    if isinstance(method, NetworkUpscaler | NetworkMagnifier):
+        return _size(_built(method))
+    return _size(_network(method, n_classes))
 
 
-def _restorer(upscaler: NetworkUpscaler) -> nn.Module:
+def _built(method: NetworkUpscaler | NetworkMagnifier) -> nn.Module:
     """Build the network on the meta device, in training mode: there RealBasicVSR cleans just once."""
-    upscaler.check_parameters()
+    method.check_parameters()
     with torch.device("meta"):
-        return upscaler.build().to("meta")
+        return method.build().to("meta")
 
 
 def _network(recognizer: Recognizer, n_classes: int) -> nn.Module:
@@ -122,7 +145,7 @@ def _network(recognizer: Recognizer, n_classes: int) -> nn.Module:
 
 
 def _size(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def _clip() -> Clip:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 # The first row of which every pattern is found in some name decides, so special ones come first.
 _NETWORKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("LVMM", (r"^manipulator\.g\.", r"texture_(conv|cba)\.")),
+    ("MEMM", (r"^student\.onset_channel\.", r"^teacher\.")),
     ("BasicVSR++", (r"deform_align\.", r"feat_extract\.")),
     ("RealBasicVSR", (r"image_cleaning\.", r"basicvsr\.")),
     ("IconVSR", (r"backward_fusion\.", r"spynet\.")),
