@@ -60,9 +60,9 @@ of nothing else (`microexp.recognize.complexity`). What was measured here is in
 """
 LEGEND = f"""*Size* is counted here, of a recogniser for one clip and {N_CLASSES} classes, of super-resolution
 for one frame of 64x64 pixels, of magnification for one of 112x112; multiply-adds of convolutions and matrix
-products only. *Published figures* are as their sources print them and were not made here: ours are in [Measured figures](../results.md). *Defaults*
-are those of the constructor; in brackets what `None` stands for in the recipe. *Presets* are settings by
-name: `--preset NAME`, or the second argument of `create`.
+products only. *Published figures* are as their sources print them and were not made here: ours are in
+[Measured figures](../results.md). *Defaults* are those of the constructor; in brackets what `None` stands for
+in the recipe. *Presets* are settings by name: `--preset NAME`, or the second argument of `create`.
 """
 FIRST, LAST = ("source", "data"), ("protocol",)  # columns of published figures; others stand between
 COUNTS = ("parameters", "multiply_adds")

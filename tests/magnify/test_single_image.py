@@ -218,7 +218,7 @@ def test_terms_against_their_equations() -> None:
     method = moving()
     module, batch = method.module(), triples()
     with torch.inference_mode():
-        values = method.losses(module, batch, ["l1", "warp", "ssim", "apex_l1", "apex_warp"])
+        values = method.losses(module, batch, ["l1", "warp", "warp_squared", "ssim", "apex_l1", "apex_warp"])
         made = module(batch.middle)
 
         def off(first: Tensor, second: Tensor) -> float:
@@ -232,6 +232,9 @@ def test_terms_against_their_equations() -> None:
         assert float(values["warp"]) == pytest.approx(
             there + off(warp(batch.onset, made.flow_bw), batch.middle), rel=1e-5
         )
+        squared = (warp(batch.middle, made.flow_fw) - batch.onset).square().mean()
+        squared += (warp(batch.onset, made.flow_bw) - batch.middle).square().mean()
+        assert float(values["warp_squared"]) == pytest.approx(float(squared), rel=1e-4)
         assert float(values["apex_l1"]) == pytest.approx(off(made.magnified, batch.apex), rel=1e-5)
         assert float(values["apex_warp"]) == pytest.approx(float(values["apex_l1"]), rel=1e-5)
 

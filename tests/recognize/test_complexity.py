@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microexp import recognize
+from microexp import magnify, recognize
 from microexp.clip import Clip
 from microexp.errors import OptionError
 from microexp.motion.flow_image import FlowImage
-from microexp.recognize.complexity import complexity, count_parameters
+from microexp.recognize.complexity import complexity, count_parameters, magnification_complexity
 from microexp.recognize.torch_base import TorchRecognizer
 from microexp.train import Recipe
 
@@ -98,6 +98,19 @@ def test_the_input_is_that_of_the_settings() -> None:
     assert found.input_shape == (3, 60, 60)
     first, pooled = 56**2 * 5**2 * 3 * 32, 28**2 * (32**2 + 2 * 3**2 * 32**2)
     assert found.multiply_adds == first + pooled + 2 * 32 * 5**2 * 3  # the classifier, and its attention
+
+
+def test_a_magnification_network_is_counted_with_its_onset() -> None:
+    found = magnification_complexity(magnify.create("lvmm"))
+    assert found.parameters == 918_928
+    half, quarter = 56**2, 28**2
+    residual = 2 * 9 * 32**2
+    encoder = 112**2 * 49 * 3 * 16 + half * (9 * 16 * 32 + 3 * residual)
+    shape, texture = half * 2 * residual, quarter * (9 * 32**2 + 2 * residual)
+    manipulator = half * (49 * 32**2 + 9 * 32**2 + residual)
+    decoder = half * (9 * 32**2 + 9 * 2 * 9 * 64**2) + 112**2 * (9 * 64 * 32 + 49 * 32 * 3)
+    least = 2 * (encoder + shape) + texture + manipulator + decoder
+    assert found.multiply_adds in (least, least + texture)  # the onset's texture is not needed
 
 
 def test_counting_draws_no_random_number() -> None:

@@ -18,7 +18,8 @@ from microexp.train.magnification import Triples
 APEX = "apex_"
 STAGE1 = {"l1": 1.0, "perceptual": 0.1, "ssim": 1.0}
 STAGE2 = {f"{APEX}{name}": weight for name, weight in STAGE1.items()}
-TERMS = (*STAGE1, "warp", "symmetry", *STAGE2, "apex_warp")
+_DIRECT = {"warp": F.l1_loss, "warp_squared": F.mse_loss}
+TERMS = (*STAGE1, *_DIRECT, "symmetry", *STAGE2, "apex_warp")
 _WINDOW, _SIGMA, _C1, _C2 = 11, 1.5, 0.01**2, 0.03**2  # of SSIM
 
 T = TypeVar("T")
@@ -150,13 +151,11 @@ class Losses:
         """Return the terms by name, each a scalar."""
         first, second = self._terms & {*STAGE1, "symmetry"}, self._terms & {*STAGE2, "apex_warp"}
         found = {**(self._first(first) if first else {}), **(self._second(second) if second else {})}
-        if "warp" in self._terms:
-            found["warp"] = self._warped()
-        return found
+        return found | {name: self._warped(name) for name in _DIRECT if name in self._terms}
 
-    def _warped(self) -> Tensor:
-        onset, middle = self._batch.onset, self._batch.middle
-        return F.l1_loss(warp(middle, self._flow), onset) + F.l1_loss(warp(onset, self._back), middle)
+    def _warped(self, name: str) -> Tensor:
+        onset, middle, distance = self._batch.onset, self._batch.middle, _DIRECT[name]
+        return distance(warp(middle, self._flow), onset) + distance(warp(onset, self._back), middle)
 
     def _first(self, terms: Collection[str]) -> dict[str, Tensor]:
         network, (onset, middle, *_) = self._network, self._batch

@@ -194,7 +194,7 @@ class SingleImage(NetworkMagnifier):
                 "stage2": MagnificationRecipe(1920, STAGE2, size=self.size, trained=second, start="stage1"),
             }
         here = MagnificationRecipe(
-            1200, {"warp": 1.0}, size=self.size, lr=1e-3, cosine=True, trained=first[:2]
+            1200, {"warp_squared": 100.0}, size=self.size, lr=1e-3, cosine=True, trained=first[:2]
         )
         more = {**STAGE1, "warp": 1.5}
         return {
@@ -209,7 +209,8 @@ class SingleImage(NetworkMagnifier):
         "l1", "perceptual" and "ssim" are of the first stage, equations 14, 15 and 17 with 1 - SSIM: the sums
         over resting face and re-expressed picture. "apex_l1", "apex_perceptual" and "apex_ssim" are those of
         the second, equation 21, on the magnified picture. "warp" is L1 of the pictures warped by the flows
-        alone, there and back between the true ones; "symmetry" that of the resting face and its mirror image.
+        alone, there and back between the true ones, "warp_squared" the squared distance; "symmetry" is L1 of
+        the resting face and its mirror image.
         """
         unknown = set(terms) - set(TERMS)
         if unknown:
