@@ -1,0 +1,297 @@
+"""Magnification methods side by side, on synthetic people that no training has seen.
+
+    python benchmarks/magnification.py --train OUT --vgg FILE [--only NAME ...]
+    python benchmarks/magnification.py --weights OUT [--lvmm FILE] [--inception FILE] [--descriptor FILE]
+
+The first trains what learns (`single_image` with and without its refiner and with flow fields of 8, 12 and
+16; `memm`) on people of seed 0, one thread a training; trainings that are done are passed over, one that was
+stopped goes on. The second judges all methods on people of seed 1. Every triple is a resting face, a weak
+movement (the input) and a strong one (the target), drawn and aligned to 112x112; the target's movement is
+1.67 to 3.33 times the input's; faces that the detector misses are left out. Methods with a factor get 2.5,
+the middle of that range, and the onset; the single-image network gets one picture. Figures go into
+benchmarks/results/magnification.json, the table into docs/magnification_table.md, the contact sheet into
+docs/images/magnification.jpg. "Flow re-applied" warps the input by the flow that the single-image network
+found in it, unmagnified.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from microexp import datasets, faces, magnify  # noqa: E402
+from microexp.clip import Clip  # noqa: E402
+from microexp.evaluate.magnification import Magnified, magnification_scores  # noqa: E402
+from microexp.evaluate.versions import versions  # noqa: E402
+from microexp.faces.aligner import FaceAligner  # noqa: E402
+from microexp.faces.geometry import warp_flow  # noqa: E402
+from microexp.flow_colours import colour_flow  # noqa: E402
+from microexp.frames.write import write_picture  # noqa: E402
+from microexp.magnify._flow_fields import warp  # noqa: E402
+from microexp.magnify._single_image import SingleImageModule  # noqa: E402
+from microexp.magnify.single_image import SingleImage  # noqa: E402
+from microexp.magnify.training import train  # noqa: E402
+from microexp.media import titled  # noqa: E402
+from microexp.motion.dis import DIS  # noqa: E402
+from microexp.networks import face_descriptor, inception  # noqa: E402
+from microexp.networks.beginning import recipe_of  # noqa: E402
+from microexp.networks.tensors import to_frames, to_tensor  # noqa: E402
+from microexp.train.magnification_data import draw_places, read_picture  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+RESULT, DOCS = HERE / "results" / "magnification.json", HERE.parent / "docs"
+SIZE, DRAWN, FACTORS, FACTOR = 112, 160, (1.67, 3.33), 2.5
+TRAINED = {"n_subjects": 250, "clips_per_subject": 4, "seed": 0}  # one triple a clip
+JUDGED = {"n_subjects": 35, "clips_per_subject": 4, "seed": 1}
+VALIDATED = 10  # of the trained people
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "single_image": ("single_image", {}),
+    "single_image_tanh": ("single_image", {"flow_head": "tanh"}),
+    "single_image_12": ("single_image", {"k": 12}),
+    "single_image_16": ("single_image", {"k": 16}),
+    "memm": ("memm", {}),
+}
+NAMES = {
+    "single_image": "single image, 8x8, Mag1",
+    "single_image_tanh": "single image, no refiner",
+    "single_image_12": "single image, 12x12",
+    "single_image_16": "single image, 16x16",
+    "memm": "MEMM (two frames)",
+}
+SHOWN = 4  # rows of the contact sheet
+
+
+def triples(folder: Path, n_subjects: int, clips_per_subject: int, seed: int) -> list[Clip]:
+    """Draw onset, middle and apex of every clip, once: pictures of three frames, the flow in the metadata."""
+    file = folder / f"faces-{seed}-{n_subjects}x{clips_per_subject}.npz"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _draw(file, n_subjects, clips_per_subject, seed)
+    with np.load(file) as held:
+        arrays = {name: held[name] for name in held.files}
+    return [
+        Clip.from_array(
+            arrays["pictures"][i], onset=0, apex=2, offset=2, subject=str(arrays["subjects"][i]), name=str(i),
+            metadata={"flow": arrays["flows"][i], "factor": float(arrays["factors"][i])},
+        )
+        for i in range(len(arrays["pictures"]))
+    ]  # fmt: skip
+
+
+def _draw(file: Path, n_subjects: int, clips_per_subject: int, seed: int) -> None:
+    database = datasets.create(
+        "synthetic", n_subjects=n_subjects, clips_per_subject=clips_per_subject, size=DRAWN, nuisance=0.0,
+        seed=seed,
+    )  # fmt: skip
+    aligner = FaceAligner(size=SIZE, missing="skip")
+    found: dict[str, list[Any]] = {"pictures": [], "flows": [], "factors": [], "subjects": []}
+    clips = database.clips()
+    for number, clip in enumerate(clips):
+        aligned = next(iter(aligner.align([clip]).clips), None)
+        if aligned is None:
+            continue
+        places = draw_places(aligned, FACTORS, np.random.default_rng((seed, number)))
+        matrix = aligned.metadata["alignment"].matrix(0)
+        flow = clip.metadata["truth"].macro_flow(places.middle)
+        found["pictures"].append(np.stack([read_picture(aligned, place) for place in places[:3]]))
+        found["flows"].append(warp_flow(flow, matrix, SIZE).astype(np.float16))
+        found["factors"].append(places.factor)
+        found["subjects"].append(clip.subject)
+        if number % 100 == 0:
+            print(f"drawn {number} of {len(clips)}", file=sys.stderr, flush=True)
+    arrays: dict[str, Any] = {name: np.stack(values) for name, values in found.items()}
+    np.savez(file, **arrays)
+
+
+def train_all(options: argparse.Namespace) -> None:
+    """Train every network through its stages."""
+    clips = triples(options.train, **TRAINED)
+    people = sorted({clip.subject for clip in clips})
+    watched = [clip for clip in clips if clip.subject in people[-VALIDATED:]]
+    clips = [clip for clip in clips if clip.subject not in people[-VALIDATED:]]
+    for name in options.only:
+        method_name, settings = NETWORKS[name]
+        method = magnify.create(method_name, device="cpu", **settings)
+        for stage in method.recipes():
+            if (options.train / name / f"{stage}.safetensors").is_file():
+                continue
+            _, recipe = recipe_of(method, stage)
+            start = time.process_time()
+
+            def told(done: int, total: int, shown: Any, label: str = f"{name} {stage}") -> None:
+                if done % max(total // 10, 1) == 0:
+                    print(label, done, total, dict(shown), file=sys.stderr, flush=True)
+
+            train(
+                method, clips, options.train / name, validation=watched, stage=stage, recipe=recipe,
+                vgg=options.vgg if method_name == "single_image" else None, resume=True, progress=told,
+            )  # fmt: skip
+            print(f"{name} {stage}: {time.process_time() - start:.0f} CPU s", flush=True)
+
+
+Method = Callable[[np.ndarray, np.ndarray], np.ndarray]  # onset, input -> magnified
+
+
+def methods(options: argparse.Namespace) -> dict[str, Method]:
+    """Name -> what makes a strong picture of a weak one and, if it may, of the onset."""
+
+    def two_frames(magnifier: Any) -> Method:
+        return lambda onset, weak: magnifier.magnify(weak, onset)
+
+    found: dict[str, Method] = {
+        "input, unchanged": lambda onset, weak: weak,
+        "linear Eulerian": two_frames(magnify.create("eulerian", factor=FACTOR)),
+        "phase, steerable pyramid": two_frames(magnify.create("phase", factor=FACTOR)),
+        "phase, Riesz pyramid": two_frames(magnify.create("phase", factor=FACTOR, pyramid="riesz")),
+    }
+    if options.lvmm is not None:
+        lvmm = magnify.create("lvmm", factor=FACTOR, weights=str(options.lvmm), device="cpu")
+        found["LVMM, published weights"] = two_frames(lvmm)
+    for name, (method_name, settings) in NETWORKS.items():
+        last = list(magnify.create(method_name, **settings).recipes())[-1]
+        file = options.weights / name / f"{last}.safetensors"
+        if not file.is_file():
+            print(f"{name} is not trained, and left out", file=sys.stderr)
+            continue
+        for cascade in (1, 2, 3) if name == "single_image" else (1,):
+            more = {"cascade": cascade} if method_name == "single_image" else {}
+            magnifier = magnify.create(method_name, weights=str(file), device="cpu", **more)
+            label = NAMES[name].replace("Mag1", f"Mag{cascade}")
+            found[label] = two_frames(magnifier)
+        if name == "single_image":
+            found["flow re-applied"] = _reapplied(
+                magnify.create(method_name, weights=str(file), device="cpu")
+            )
+    return found
+
+
+def _reapplied(magnifier: SingleImage) -> Method:
+    def apply(onset: np.ndarray, weak: np.ndarray) -> np.ndarray:
+        picture, module = to_tensor(weak[None]), magnifier.module()
+        assert isinstance(module, SingleImageModule)  # as the network of this method is
+        with torch.inference_mode():
+            return to_frames(warp(picture, module.express(picture)[1]))[0]
+
+    return apply
+
+
+def judge(options: argparse.Namespace) -> None:
+    """Measure all methods, and draw the sheet."""
+    clips = triples(options.weights, **JUDGED)
+    describe = None if options.descriptor is None else face_descriptor.load(options.descriptor, "cpu")
+    features = None if options.inception is None else inception.load(options.inception, "cpu")
+    detector = faces.create("faceapi68") if describe is not None else None
+    result: dict[str, Any] = {
+        "judged": JUDGED, "trained": TRAINED, "factor": FACTOR, "versions": versions(), "methods": {},
+    }  # fmt: skip
+    pictures: dict[str, list[np.ndarray]] = {}
+    for name, method in methods(options).items():
+        start = time.process_time()
+        strong = [method(clip.frames[0], clip.frames[1]) for clip in clips]
+        seconds = (time.process_time() - start) / len(clips)
+        made = [
+            Magnified(
+                onset=clip.frames[0],
+                weak=clip.frames[1],
+                strong=picture,
+                exact=clip.frames[2],
+                flow=clip.metadata["flow"].astype(np.float32),
+                subject=clip.subject,
+            )
+            for clip, picture in zip(clips, strong, strict=True)
+        ]
+        scores = magnification_scores(made, DIS(), detector, describe, features)
+        result["methods"][name] = {
+            "figures": {key: value._asdict() for key, value in scores.figures.items()},
+            "sets": {key: value.value for key, value in scores.sets.items()},
+            "cpu_seconds": seconds,
+        }
+        pictures[name] = strong[:: len(clips) // SHOWN][:SHOWN]
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(name, {k: round(v.mean, 4) for k, v in scores.figures.items()}, flush=True)
+    shown = clips[:: len(clips) // SHOWN][:SHOWN]
+    write_picture(DOCS / "images" / "magnification.jpg", contact_sheet(shown, pictures))
+    (DOCS / "magnification_table.md").write_text(table(result), encoding="utf-8")
+
+
+def contact_sheet(clips: list[Clip], pictures: dict[str, list[np.ndarray]]) -> np.ndarray:
+    """A column a method, two rows a face: the picture, and its flow from the onset."""
+    columns = {"onset": [clip.frames[0] for clip in clips], **pictures}
+    columns["strong (target)"] = [clip.frames[2] for clip in clips]
+    sheet = []
+    for name, made in columns.items():
+        tiles = []
+        for clip, picture in zip(clips, made, strict=True):
+            flow = DIS().flow(clip.frames[0], picture)
+            tiles += [picture, colour_flow(flow, 4.0)]
+        tiles = [cv2.resize(tile, (2 * SIZE, 2 * SIZE), interpolation=cv2.INTER_CUBIC) for tile in tiles]
+        sheet.append(titled(np.vstack(tiles), name))
+    return np.hstack(sheet)
+
+
+def table(result: dict[str, Any]) -> str:
+    """The table as Markdown; of what the exact pictures get there is a row of its own."""
+    rows = [
+        "| method | L1 to the target, of 255 | SSIM | gain | direction, degrees | identity | FD-768 "
+        "| KID-768 | CPU s |",
+        "|---|" + "---:|" * 8,
+    ]
+    for name, row in result["methods"].items():
+        figures, sets = row["figures"], row["sets"]
+        cells = [
+            _cell(figures, "L1", 255, 2), _cell(figures, "SSIM", 1, 4), _cell(figures, "gain", 1, 2),
+            _cell(figures, "direction", 1, 1), _cell(figures, "identity", 1, 3),
+            *(f"{sets[key]:.{n}f}" if key in sets else "" for key, n in (("FD-768", 2), ("KID-768", 4))),
+            f"{row['cpu_seconds']:.3f}",
+        ]  # fmt: skip
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    figures = next(iter(result["methods"].values()))["figures"]
+    cells = ["0", "1", _cell(figures, "gain_exact", 1, 2), _cell(figures, "direction_exact", 1, 1)]
+    rows.append(
+        "| the target itself | "
+        + " | ".join(cells)
+        + f" | {_cell(figures, 'identity_exact', 1, 3)} | 0 | | |"
+    )
+    return "\n".join(rows) + "\n"
+
+
+def _cell(figures: dict[str, Any], name: str, unit: float, digits: int) -> str:
+    if name not in figures:
+        return ""
+    mean, low, high = (figures[name][key] for key in ("mean", "low", "high"))
+    interval = "" if low is None else f" [{low * unit:.{digits}f}, {high * unit:.{digits}f}]"
+    return f"{mean * unit:.{digits}f}{interval}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--train", type=Path, metavar="OUT", help="train into this folder, and end")
+    parser.add_argument("--only", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--vgg", help="ImageNet weights of VGG19, for --train")
+    parser.add_argument("--weights", type=Path, metavar="OUT", help="judge what was trained into this folder")
+    parser.add_argument("--lvmm", type=Path, help="published weights of LVMM")
+    parser.add_argument("--inception", type=Path, help="of 'microexp weights get inception-nsfwjs'")
+    parser.add_argument("--descriptor", type=Path, help="of 'microexp weights get face-descriptor'")
+    options = parser.parse_args()
+    if (options.train is None) == (options.weights is None):
+        parser.error("give either --train OUT or --weights OUT")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    train_all(options) if options.train is not None else judge(options)
+
+
+if __name__ == "__main__":
+    main()
