@@ -31,9 +31,11 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from joblib import Parallel, delayed  # noqa: E402
 
-from microexp import datasets, faces, magnify  # noqa: E402
+from microexp import faces, magnify  # noqa: E402
 from microexp.clip import Clip  # noqa: E402
+from microexp.datasets.synthetic import Synthetic  # noqa: E402
 from microexp.evaluate.magnification import Magnified, magnification_scores  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
 from microexp.faces.aligner import FaceAligner  # noqa: E402
@@ -54,9 +56,10 @@ from microexp.train.magnification_data import draw_places, read_picture  # noqa:
 HERE = Path(__file__).resolve().parent
 RESULT, DOCS = HERE / "results" / "magnification.json", HERE.parent / "docs"
 SIZE, DRAWN, FACTORS, FACTOR = 112, 160, (1.67, 3.33), 2.5
-TRAINED = {"n_subjects": 250, "clips_per_subject": 4, "seed": 0}  # one triple a clip
+TRAINED = {"n_subjects": 1000, "clips_per_subject": 2, "seed": 0}  # one triple a clip
 JUDGED = {"n_subjects": 35, "clips_per_subject": 4, "seed": 1}
-VALIDATED = 10  # of the trained people
+VALIDATED = 20  # of the trained people
+PART = 50  # people drawn at a time
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "single_image": ("single_image", {}),
     "single_image_tanh": ("single_image", {"flow_head": "tanh"}),
@@ -75,45 +78,59 @@ SHOWN = 4  # rows of the contact sheet
 
 
 def triples(folder: Path, n_subjects: int, clips_per_subject: int, seed: int) -> list[Clip]:
-    """Draw onset, middle and apex of every clip, once: pictures of three frames, the flow in the metadata."""
-    file = folder / f"faces-{seed}-{n_subjects}x{clips_per_subject}.npz"
-    if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _draw(file, n_subjects, clips_per_subject, seed)
+    """Draw onset, middle and apex of every clip, once: clips of three frames, the flow in the metadata."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [range(s, min(s + PART, n_subjects)) for s in range(0, n_subjects, PART)]
+    files = [folder / f"faces-{seed}-{clips_per_subject}-{part.start}-{part.stop}.npz" for part in parts]
+    jobs = [
+        delayed(_draw)(file, part, clips_per_subject, seed)
+        for file, part in zip(files, parts, strict=True)
+        if not file.is_file()
+    ]
+    for done, _ in enumerate(Parallel(-1, return_as="generator_unordered")(jobs), start=1):
+        print(f"drawn {done} of {len(jobs)} parts", file=sys.stderr, flush=True)
+    return [clip for file in files for clip in _read(file)]
+
+
+def _read(file: Path) -> list[Clip]:
     with np.load(file) as held:
         arrays = {name: held[name] for name in held.files}
     return [
         Clip.from_array(
-            arrays["pictures"][i], onset=0, apex=2, offset=2, subject=str(arrays["subjects"][i]), name=str(i),
+            arrays["pictures"][i],
+            onset=0,
+            apex=2,
+            offset=2,
+            subject=str(arrays["subjects"][i]),
+            name=str(arrays["names"][i]),
             metadata={"flow": arrays["flows"][i], "factor": float(arrays["factors"][i])},
         )
         for i in range(len(arrays["pictures"]))
-    ]  # fmt: skip
+    ]
 
 
-def _draw(file: Path, n_subjects: int, clips_per_subject: int, seed: int) -> None:
-    database = datasets.create(
-        "synthetic", n_subjects=n_subjects, clips_per_subject=clips_per_subject, size=DRAWN, nuisance=0.0,
-        seed=seed,
-    )  # fmt: skip
+def _draw(file: Path, subjects: range, clips_per_subject: int, seed: int) -> None:
+    database = Synthetic(n_subjects=subjects.stop, size=DRAWN, nuisance=0.0, seed=seed)
     aligner = FaceAligner(size=SIZE, missing="skip")
-    found: dict[str, list[Any]] = {"pictures": [], "flows": [], "factors": [], "subjects": []}
-    clips = database.clips()
-    for number, clip in enumerate(clips):
-        aligned = next(iter(aligner.align([clip]).clips), None)
-        if aligned is None:
-            continue
-        places = draw_places(aligned, FACTORS, np.random.default_rng((seed, number)))
-        matrix = aligned.metadata["alignment"].matrix(0)
-        flow = clip.metadata["truth"].macro_flow(places.middle)
-        found["pictures"].append(np.stack([read_picture(aligned, place) for place in places[:3]]))
-        found["flows"].append(warp_flow(flow, matrix, SIZE).astype(np.float16))
-        found["factors"].append(places.factor)
-        found["subjects"].append(clip.subject)
-        if number % 100 == 0:
-            print(f"drawn {number} of {len(clips)}", file=sys.stderr, flush=True)
+    found: dict[str, list[Any]] = {n: [] for n in ("pictures", "flows", "factors", "subjects", "names")}
+    for subject in subjects:
+        for number in range(clips_per_subject):
+            clip = database.clip(subject, number)
+            aligned = next(iter(aligner.align([clip]).clips), None)
+            if aligned is None:
+                continue
+            places = draw_places(aligned, FACTORS, np.random.default_rng((seed, subject, number)))
+            flow = clip.metadata["truth"].macro_flow(places.middle)
+            matrix = aligned.metadata["alignment"].matrix(0)
+            found["pictures"].append(np.stack([read_picture(aligned, place) for place in places[:3]]))
+            found["flows"].append(warp_flow(flow, matrix, SIZE).astype(np.float16))
+            found["factors"].append(places.factor)
+            found["subjects"].append(clip.subject)
+            found["names"].append(clip.name)
     arrays: dict[str, Any] = {name: np.stack(values) for name, values in found.items()}
-    np.savez(file, **arrays)
+    temporary = file.with_name(f".{file.name}")
+    np.savez(temporary, **arrays)
+    temporary.replace(file)
 
 
 def train_all(options: argparse.Namespace) -> None:

@@ -23,7 +23,10 @@ from microexp.weights import write_weights
 NAMES = magnify.names()
 NETWORKS = [name for name in NAMES if issubclass(magnify.get(name), NetworkMagnifier)]
 # Settings in which a network is small; what they do not name has its default.
-SMALL: dict[str, dict[str, Any]] = {"memm": {"width": 4}}
+SMALL: dict[str, dict[str, Any]] = {
+    "memm": {"width": 4},
+    "single_image": {"width": 0.125, "blocks": 1, "flow_channels": 8, "size": 32},
+}
 
 
 def create(name: str, **params: Any) -> Magnifier:
