@@ -35,7 +35,7 @@ from microexp.evaluate.metrics import scores  # noqa: E402
 from microexp.evaluate.restoration import restoration_scores  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
 from microexp.frames import ArrayFrames  # noqa: E402
-from microexp.networks.beginning import recipe_of  # noqa: E402
+from microexp.networks.stages import recipe_of  # noqa: E402
 from microexp.superres.degradation import GanPaperDegradation  # noqa: E402
 from microexp.superres.training import train  # noqa: E402
 

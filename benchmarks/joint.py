@@ -29,7 +29,7 @@ from microexp import recognize, superres  # noqa: E402
 from microexp.datasets.synthetic import Synthetic  # noqa: E402
 from microexp.evaluate import loso  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
-from microexp.networks.beginning import recipe_of  # noqa: E402
+from microexp.networks.stages import recipe_of  # noqa: E402
 from microexp.recognize.joint import Joint  # noqa: E402
 from microexp.superres.degradation import Downscale  # noqa: E402
 from microexp.superres.training import train  # noqa: E402

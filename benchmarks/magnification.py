@@ -9,7 +9,7 @@ stopped goes on. The second judges all methods on people of seed 1. Every triple
 movement (the input) and a strong one (the target), drawn and aligned to 112x112; the target's movement is
 1.67 to 3.33 times the input's; faces that the detector misses are left out. Methods with a factor get 2.5,
 the middle of that range, and the onset; the single-image network gets one picture. Figures go into
-benchmarks/results/magnification.json, the table into docs/magnification_table.md, the contact sheet into
+benchmarks/results/magnification.json, the table into docs/magnification.md, the contact sheet into
 docs/images/magnification.jpg. "Flow re-applied" warps the input by the flow that the single-image network
 found in it, unmagnified.
 """
@@ -49,7 +49,7 @@ from microexp.magnify.training import train  # noqa: E402
 from microexp.media import titled  # noqa: E402
 from microexp.motion.dis import DIS  # noqa: E402
 from microexp.networks import face_descriptor, inception  # noqa: E402
-from microexp.networks.beginning import recipe_of  # noqa: E402
+from microexp.networks.stages import recipe_of  # noqa: E402
 from microexp.networks.tensors import to_frames, to_tensor  # noqa: E402
 from microexp.train.magnification_data import draw_places, read_picture  # noqa: E402
 
@@ -74,7 +74,8 @@ NAMES = {
     "single_image_16": "single image, 16x16",
     "memm": "MEMM (two frames)",
 }
-SHOWN = 4  # rows of the contact sheet
+SHOWN = 4  # faces of the contact sheet
+BEGIN, END = "<!-- made by benchmarks/magnification.py -->", "<!-- end -->"
 
 
 def triples(folder: Path, n_subjects: int, clips_per_subject: int, seed: int) -> list[Clip]:
@@ -241,7 +242,10 @@ def judge(options: argparse.Namespace) -> None:
         print(name, {k: round(v.mean, 4) for k, v in scores.figures.items()}, flush=True)
     shown = clips[:: len(clips) // SHOWN][:SHOWN]
     write_picture(DOCS / "images" / "magnification.jpg", contact_sheet(shown, pictures))
-    (DOCS / "magnification_table.md").write_text(table(result), encoding="utf-8")
+    page = (DOCS / "magnification.md").read_text(encoding="utf-8")
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    page = f"{before}{BEGIN}\n\n{table(result)}\n{END}{after}"
+    (DOCS / "magnification.md").write_text(page, encoding="utf-8")
 
 
 def contact_sheet(clips: list[Clip], pictures: dict[str, list[np.ndarray]]) -> np.ndarray:

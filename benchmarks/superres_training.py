@@ -26,7 +26,7 @@ import torch  # noqa: E402
 
 from microexp import datasets, superres  # noqa: E402
 from microexp.clip import Clip  # noqa: E402
-from microexp.networks.beginning import recipe_of  # noqa: E402
+from microexp.networks.stages import recipe_of  # noqa: E402
 from microexp.superres._network import NetworkUpscaler  # noqa: E402
 from microexp.superres.training import train  # noqa: E402
 from microexp.weights import read_weights, write_weights  # noqa: E402

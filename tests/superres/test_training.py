@@ -17,7 +17,7 @@ from torch import nn
 from microexp import superres
 from microexp.clip import Clip
 from microexp.errors import OptionError, UnknownNameError, WeightsError
-from microexp.networks.beginning import recipe_of
+from microexp.networks.stages import recipe_of
 from microexp.superres._network import NetworkUpscaler
 from microexp.superres.edsr import EDSR
 from microexp.superres.training import train

@@ -141,7 +141,7 @@ def superres(
 
     [bold]microexp train superres esrgan --pictures faces --out run --stage gan --vgg vgg19.pth[/bold]
     """
-    from microexp.networks.beginning import recipe_of
+    from microexp.networks.stages import recipe_of
     from microexp.superres.training import train
 
     changes: dict[str, Any] = {
@@ -230,7 +230,7 @@ def magnify(
     checkpoint; the same command with --resume goes on.
     """
     from microexp.magnify.training import train
-    from microexp.networks.beginning import recipe_of
+    from microexp.networks.stages import recipe_of
 
     magnifier = _network("magnify", method, preset, read_params(param or [], "--param"), device=device)
     stage, recipe = recipe_of(magnifier, stage, steps, batch_size=batch_size, size=size, lr=lr)

@@ -12,31 +12,23 @@ Training goes on from the checkpoint after a kill, to the same weights as if not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from microexp import __version__
 from microexp.clip import Clip
 from microexp.errors import OptionError
 from microexp.magnify._network import NetworkMagnifier
 from microexp.magnify._validation import Validation
-from microexp.networks.beginning import begin, recipe_of
-from microexp.networks.vgg import vgg_file
-from microexp.networks.weighted import RANDOM
+from microexp.networks.stages import recipe_of, run_stage
 from microexp.train import pick_device
 from microexp.train.magnification import MagnificationRecipe, Triples
 from microexp.train.magnification_data import MagnificationSamples
-from microexp.train.restoration_data import fingerprint_of
-from microexp.train.run_files import RunFiles
-from microexp.train.running import Progress, go_on
+from microexp.train.running import Progress
 from microexp.train.state import put_state, seed_step, take_state
-from microexp.weights.download import sha256_of
 
 Losses = Callable[[nn.Module, Triples, Collection[str]], Mapping[str, Tensor]]
 
@@ -193,28 +185,24 @@ def train(
     stage, usual = recipe_of(method, stage)
     recipe = usual if recipe is None else recipe
     samples = MagnificationSamples(clips, recipe, seed)
-    about = {
-        **method.description(),
-        "microexp": __version__,
-        "stage": stage,
-        "recipe": json.dumps(asdict(recipe)),
-        "seed": str(seed),
-        "data": fingerprint_of(clips),
-        "validation": fingerprint_of(validation),
-        "vgg": _told(vgg),
-    }
-    run = RunFiles(Path(out), stage, about, recipe.steps)
-    run.check(resume)
-    with torch.random.fork_rng():
-        training = _training(method, recipe, seed, vgg)
-        if run.has_checkpoint:
-            run.load(training)
-        else:
-            begin(method, training.module, start, Path(out), recipe.start)
-        run.forget_after(training.step)
-        judge = Validation(method, validation, recipe) if validation else None
-        go_on(training, samples, run, judge, save_every, validate_every, progress)
-    return run.finish(training.result)
+    return run_stage(
+        method,
+        stage,
+        recipe,
+        out,
+        lambda: _training(method, recipe, seed, vgg),
+        samples,
+        clips,
+        validation,
+        lambda: Validation(method, validation, recipe),
+        seed=seed,
+        start=start,
+        vgg=vgg,
+        resume=resume,
+        save_every=save_every,
+        validate_every=validate_every,
+        progress=progress,
+    )
 
 
 def _training(
@@ -225,13 +213,6 @@ def _training(
     module = method.build()
     method.prepare(module, vgg)
     return MagnificationTraining(module.to(pick_device(method.device)), recipe, method.losses, seed)
-
-
-def _told(vgg: str | Path | None) -> str:
-    """Return what a training says of the VGG weights it used."""
-    if vgg is None or vgg == RANDOM:
-        return vgg or ""
-    return sha256_of(vgg_file(vgg))[:16]
 
 
 def _trained(module: nn.Module, recipe: MagnificationRecipe) -> list[nn.Parameter]:

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from microexp.errors import DataError
 from microexp.faces.geometry import fit_similarity, warp
 from microexp.networks.tensors import to_tensor
-from microexp.train import pick_device
-from microexp.weights import load_into, locate, read_weights
+from microexp.networks.weighted import fixed
 
 CHIP = 150  # side of the aligned face that the network takes, pixels
 SAME_PERSON = 0.6
@@ -131,11 +130,7 @@ def load(weights: str | Path = "face-descriptor", device: str = "auto") -> FaceD
     WeightsError
         If the file is missing, damaged, or of something else.
     """
-    file = locate(weights)
-    with torch.random.fork_rng():  # what a network draws at first is replaced by the file
-        module = FaceDescriptor()
-    load_into(module, read_weights(file), file)
-    return module.to(pick_device(device)).eval().requires_grad_(False)
+    return fixed(FaceDescriptor, weights, device)
 
 
 def face_chip(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

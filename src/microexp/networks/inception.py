@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from microexp.errors import DataError, UnknownNameError
 from microexp.frames import check_rgb8
 from microexp.networks.tensors import to_tensor
-from microexp.train import pick_device
-from microexp.weights import load_into, locate, read_weights
+from microexp.networks.weighted import fixed
 
 SIZE = 299  # side of the pictures that the network takes, pixels
 CLASSES = ("drawing", "hentai", "neutral", "porn", "sexy")
@@ -231,11 +230,7 @@ def load(weights: str | Path = "inception-nsfwjs", device: str = "auto") -> Ince
     WeightsError
         If the file is missing, damaged, or of something else.
     """
-    file = locate(weights)
-    with torch.random.fork_rng():  # what a network draws at first is replaced by the file
-        module = Inception()
-    load_into(module, read_weights(file), file)
-    return module.to(pick_device(device)).eval().requires_grad_(False)
+    return fixed(Inception, weights, device)
 
 
 def picture_features(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import torch
 from sklearn.base import clone
@@ -20,6 +20,7 @@ from microexp.weights import load_into, locate, read_metadata, read_weights
 from microexp.weights.download import sha256_of
 
 RANDOM = "random"
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class WeightedNetwork(Stateless):
@@ -125,6 +126,21 @@ class WeightedNetwork(Stateless):
         module = twin.build()
         load_into(module, self.canonical(read_weights(file)), file)
         return module
+
+
+def fixed(build: Callable[[], Module], weights: str | Path, device: str = "auto") -> Module:
+    """Return a network that is used and not trained, with the weights of a file or of the catalogue.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, or of something else.
+    """
+    file = locate(weights)
+    with torch.random.fork_rng():  # what a network draws at first is replaced by the file
+        module = build()
+    load_into(module, read_weights(file), file)
+    return module.to(pick_device(device)).eval().requires_grad_(False)
 
 
 def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,29 +12,24 @@ Training goes on from the checkpoint after a kill, to the same weights as if not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from microexp import __version__
 from microexp.clip import Clip
 from microexp.errors import OptionError
-from microexp.networks.beginning import begin, recipe_of
-from microexp.networks.vgg import FeatureLoss, vgg_features, vgg_file
+from microexp.networks.stages import recipe_of, run_stage
+from microexp.networks.vgg import FeatureLoss, vgg_features
 from microexp.superres._network import NetworkUpscaler
 from microexp.superres._validation import Validation
 from microexp.superres.degradation import degrade
 from microexp.train import pick_device
 from microexp.train.restoration import RestorationRecipe
-from microexp.train.restoration_data import Degrade, Samples, fingerprint_of
+from microexp.train.restoration_data import Degrade, Samples
 from microexp.train.restoration_loop import RestorationTraining
-from microexp.train.run_files import RunFiles
-from microexp.train.running import Progress, go_on
-from microexp.weights.download import sha256_of
+from microexp.train.running import Progress
 
 
 def train(
@@ -109,28 +104,24 @@ def train(
     recipe = usual if recipe is None else recipe
     training_clips, held_out = _as_clips(clips), _as_clips(validation)
     samples = Samples(training_clips, recipe, method.scale, degrade, seed)
-    about = {
-        **method.description(),
-        "microexp": __version__,
-        "stage": stage,
-        "recipe": json.dumps(asdict(recipe)),
-        "seed": str(seed),
-        "data": fingerprint_of(training_clips),
-        "validation": fingerprint_of(held_out),
-        "vgg": "" if vgg is None else sha256_of(vgg_file(vgg))[:16],
-    }
-    run = RunFiles(Path(out), stage, about, recipe.steps)
-    run.check(resume)
-    with torch.random.fork_rng():
-        training = _training(method, recipe, seed, vgg)
-        if run.has_checkpoint:
-            run.load(training)
-        else:
-            begin(method, training.module, start, Path(out), recipe.start)
-        run.forget_after(training.step)
-        judge = Validation(method, held_out, recipe, degrade) if held_out else None
-        go_on(training, samples, run, judge, save_every, validate_every, progress)
-    return run.finish(training.result)
+    return run_stage(
+        method,
+        stage,
+        recipe,
+        out,
+        lambda: _training(method, recipe, seed, vgg),
+        samples,
+        training_clips,
+        held_out,
+        lambda: Validation(method, held_out, recipe, degrade),
+        seed=seed,
+        start=start,
+        vgg=vgg,
+        resume=resume,
+        save_every=save_every,
+        validate_every=validate_every,
+        progress=progress,
+    )
 
 
 def _training(

@@ -1,21 +1,38 @@
-"""How a training begins: with which recipe, and from which weights."""
+"""A stage of a training: with which recipe, from which weights, and into which files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
+import torch
 from torch import nn
 
+from microexp import __version__
+from microexp.clip import Clip
 from microexp.errors import OptionError, UnknownNameError, WeightsError
+from microexp.networks.vgg import vgg_file
 from microexp.networks.weighted import RANDOM, WeightedNetwork
+from microexp.train.restoration_data import fingerprint_of
+from microexp.train.run_files import RunFiles
+from microexp.train.running import Batches, Judge, Progress, Training, go_on
 from microexp.weights import load_into, locate, read_metadata, read_weights
+from microexp.weights.download import sha256_of
 
 
 class Recipe(Protocol):
     """How a network is trained: a dataclass that can be shortened."""
+
+    @property
+    def steps(self) -> int:
+        """Of the optimiser."""
+
+    @property
+    def start(self) -> str:
+        """Name of the stage whose result the training begins from; "" for none."""
 
     def in_steps(self, steps: int) -> Self:
         """Return the recipe in another number of steps."""
@@ -111,3 +128,70 @@ def begin(
     if not fitting:
         raise WeightsError(f"{file} has no tensor that fits {name} as it is trained here")
     module.load_state_dict(fitting, strict=False)
+
+
+def run_stage(
+    method: WeightedNetwork,
+    stage: str,
+    recipe: Any,
+    out: str | Path,
+    make: Callable[[], Training],
+    samples: Batches,
+    clips: Sequence[Clip],
+    held_out: Sequence[Clip],
+    judge: Callable[[], Judge],
+    *,
+    seed: int,
+    start: str | Path | None,
+    vgg: str | Path | None,
+    resume: bool,
+    save_every: int | None,
+    validate_every: int | None,
+    progress: Progress | None,
+) -> Path:
+    """Train one stage into a folder, or go on with it, and return the file of its weights.
+
+    Parameters
+    ----------
+    method, stage, recipe, out
+        What is trained, and where to.
+    make : callable
+        Builds the training; random numbers that it draws are those of no one else.
+    samples : Batches
+        What it is fed with.
+    clips, held_out : sequence of Clip
+        Where the samples, and the pictures that it is judged by, are from; their fingerprints are noted, and
+        a training is gone on with the same only.
+    judge : callable
+        Makes what judges, if there are held-out clips.
+    seed, start, vgg, resume, save_every, validate_every, progress
+        As a family's ``train`` has them.
+    """
+    about = {
+        **method.description(),
+        "microexp": __version__,
+        "stage": stage,
+        "recipe": json.dumps(asdict(recipe)),
+        "seed": str(seed),
+        "data": fingerprint_of(clips),
+        "validation": fingerprint_of(held_out),
+        "vgg": _told(vgg),
+    }
+    run = RunFiles(Path(out), stage, about, recipe.steps)
+    run.check(resume)
+    with torch.random.fork_rng():
+        training = make()
+        if run.has_checkpoint:
+            run.load(training)
+        else:
+            begin(method, training.module, start, Path(out), recipe.start)
+        run.forget_after(training.step)
+        go_on(training, samples, run, judge() if held_out else None, save_every, validate_every, progress)
+    return run.finish(training.result)
+
+
+def _told(vgg: str | Path | None) -> str:
+    """Return what a training says of the VGG weights it used."""
+    if vgg is None or vgg == RANDOM:
+        return vgg or ""
+    return sha256_of(vgg_file(vgg))[:16]
