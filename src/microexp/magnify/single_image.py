@@ -46,14 +46,24 @@ CARD = {
             "backward": "paper",
         }
     },
-    "published": [],
+    "published": [
+        {"source": "Table I", "data": "CASME II", "FID": 14.725},
+        {"source": "Table I", "data": "SAMM", "FID": 19.911},
+        {"source": "Table I", "data": "SMIC", "FID": 13.93},
+        {"source": "Table I", "data": "the three together", "FID": 12.002},
+        {"source": "Table I", "data": "pictures from the wild", "FID": 27.052},
+        {"source": "Table II, with ResNet18", "data": "SAMM", "UF1": 0.8221, "UAR": 0.8146},
+        {"source": "Table II, with ResNet18", "data": "SMIC", "UF1": 0.7349, "UAR": 0.7447},
+        {"source": "Table II, with ResNet18", "data": "CASME II", "UF1": 0.861, "UAR": 0.8746},
+        {"source": "Table II, with ResNet18", "data": "MEGC2019 composite", "UF1": 0.8045, "UAR": 0.8153},
+    ],
     "notes": [
         "The paper gives no layers: E_exp, D_exp and G_exp are those of FaceCycle, whose skeleton it "
         "shares, for pictures of 112; M_flow is ours: three scales with skips, its result added to the "
         "flow times a gain.",
         "The default trains on one processor core: a quarter of the channels, 3 residual blocks, batch "
         "normalisation in E_exp and D_exp. Without it codes, and D_exp's features, shrink to nothing, and "
-        "no flow is learned. Preset 'paper' has neither.",
+        "no flow was learned in 336 steps. Preset 'paper' has neither.",
         "Generators of the default add to the picture, warped at its own size; those of 'paper' make the "
         "whole picture of warped features at 112x112, which is enlarged.",
         "Equation 9 leaves open what the soft-argmax expects. Default: a position under a Gaussian prior "
