@@ -18,7 +18,7 @@ from microexp.faces.alignment import AlignedFrames
 from microexp.frames import ArrayFrames
 from microexp.train.magnification import MagnificationRecipe, Triples
 
-MACRO = (3.0, 8.0)  # movement at a made apex, in those of the clip's micro-expression: 1.3 px become 4 to 10
+MACRO = (0.025, 0.04)  # largest movement at a made apex, of the drawn picture's side: 2.8 to 4.5 px of 112
 _MADE = 4  # triples that are made of a synthetic clip: drawing two pictures takes some tenths of a second
 _LONG = 9  # frames; of longer sequences the paper draws the middle
 _CROP, _COLOUR, _HUE, _COLOURED = 0.05, 0.05, 0.01, 0.8  # the augmentation of FaceCycle
@@ -86,8 +86,8 @@ def paper_triple(clip: Clip, generator: np.random.Generator) -> tuple[int, int, 
 def draw_places(clip: Clip, factors: tuple[float, float], generator: np.random.Generator) -> Places:
     """Choose a triple of a clip.
 
-    Of a synthetic clip with its truth, the apex is 3 to 8 times its movement, a macro-expression, and the
-    middle that divided by a factor between `factors`. Of any other clip see `paper_triple`.
+    Of a synthetic clip with its truth, the apex is its movement made as large as a macro-expression's, 2.5 to
+    4 % of the picture's side where it is largest, and the middle that divided by a factor between `factors`. Of any other clip see `paper_triple`.
 
     Raises
     ------
@@ -96,7 +96,9 @@ def draw_places(clip: Clip, factors: tuple[float, float], generator: np.random.G
     """
     if not is_made_to_order(clip):
         return Places(*paper_triple(clip, generator), factor=np.nan)
-    apex, factor = generator.uniform(*MACRO), generator.uniform(*factors)
+    truth: Truth = clip.metadata["truth"]
+    largest, factor = truth.script.size * generator.uniform(*MACRO), generator.uniform(*factors)
+    apex = largest / truth.amplitude
     return Places(0.0, apex / factor, apex, factor)
 
 
