@@ -87,7 +87,8 @@ def draw_places(clip: Clip, factors: tuple[float, float], generator: np.random.G
     """Choose a triple of a clip.
 
     Of a synthetic clip with its truth, the apex is its movement made as large as a macro-expression's, 2.5 to
-    4 % of the picture's side where it is largest, and the middle that divided by a factor between `factors`. Of any other clip see `paper_triple`.
+    4 % of the picture's side where it is largest, and the middle that divided by a factor between `factors`.
+    Of any other clip see `paper_triple`.
 
     Raises
     ------
