@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, overload
 
 import cv2
 import numpy as np
@@ -94,7 +94,7 @@ class Work(ABC):
         """Yield the results ``(H, W, 3) uint8 RGB`` of frames, in rising order, holding few at a time."""
 
     @abstractmethod
-    def comparison(self, results: Sequence[Path]) -> np.ndarray:
+    def comparison(self, results: Sequence[np.ndarray]) -> np.ndarray:
         """Return a picture that shows what was made of the shot, from its finished results."""
 
 
@@ -216,7 +216,7 @@ def _picture(source: Path, target: Path, process: Process, progress: Progress) -
     record = _beside(target)
     _write_record(record, _making(process, source), found=work.found)
     progress(source.name, 1, 1)
-    return [target, record, _write_comparison(target, process, work, [target])]
+    return [target, record, _write_comparison(target, process, work, [picture])]
 
 
 def _folder(source: Path, target: Path, process: Process, progress: Progress) -> list[Path]:
@@ -254,7 +254,7 @@ def _folder(source: Path, target: Path, process: Process, progress: Progress) ->
         what = "folders" if process.in_order else "pictures"
         _tell(f"{len(left_out)} of {len(shots)} {what} were left out; {record} lists them")
     _write_record(record, made, found=found, left_out=left_out)
-    return [target, record, _write_comparison(target, process, shown[0], shown[1].results)]
+    return [target, record, _write_comparison(target, process, shown[0], _Written(shown[1].results))]
 
 
 def _video(source: Path, target: Path, process: Process, progress: Progress) -> list[Path]:
@@ -276,7 +276,7 @@ def _video(source: Path, target: Path, process: Process, progress: Progress) -> 
     for i, _ in enumerate(_written(shot, work, record, made)):
         progress(source.name, i + 1, len(video))
     _write_record(record, made, found=work.found)
-    comparison = _write_comparison(target, process, work, pictures)
+    comparison = _write_comparison(target, process, work, _Written(pictures))
     if not into_file:
         return [target, record, comparison]
     write_video(target, (read_image(picture) for picture in pictures), video.fps)
@@ -352,10 +352,29 @@ def _write_record(file: Path, made: Mapping[str, Any], **turned_out: Mapping[str
     temporary.replace(file)
 
 
-def _write_comparison(target: Path, process: Process, work: Work, results: Sequence[Path]) -> Path:
+def _write_comparison(target: Path, process: Process, work: Work, results: Sequence[np.ndarray]) -> Path:
     file = target.with_name(f"{target.stem}_{process.shown}.png")
     write_picture(file, work.comparison(results))
     return file
+
+
+class _Written(Sequence[np.ndarray]):
+    """Results that stand in files, read when indexed."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[np.ndarray]: ...
+
+    def __getitem__(self, index: int | slice) -> np.ndarray | Sequence[np.ndarray]:
+        return _Written(self._files[index]) if isinstance(index, slice) else read_image(self._files[index])
 
 
 def _beside(target: Path) -> Path:

@@ -148,3 +148,13 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path) -> None:
 def test_a_grey_picture_becomes_rgb(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 9, np.uint8)).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").tolist() == np.full((4, 4, 3), 9).tolist()
+
+
+def test_a_picture_beyond_the_limit_of_pixels_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "huge.png"
+    Image.new("RGB", (40, 30)).save(file)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"huge\.png.*exceeds"):
+        read_image(file)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from microexp import superres
 from microexp.errors import OptionError, PathMissingError
@@ -161,3 +162,14 @@ def test_the_record_names_the_weights(tmp_path: Path) -> None:
     upscaler = superres.create("edsr", weights="random", channels=8, blocks=1)
     _, record, _ = upscale_path(tmp_path / "a.png", tmp_path / "b.png", upscaler, quiet)
     assert json.loads(record.read_text())["weights"] == {"name": "random"}
+
+
+def test_the_result_may_be_larger_than_what_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_picture(tmp_path / "small.png", np.zeros((16, 16, 3), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)  # twice as many can be read, the result has 1,024
+    found = upscale_path(
+        tmp_path / "small.png", tmp_path / "large.png", superres.create("bicubic", scale=2), lambda *_: None
+    )
+    assert all(file.is_file() for file in found)

@@ -101,7 +101,7 @@ def read_image(file: str | Path) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError as error:
         raise PathMissingError(f"{file} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as a picture: {error}") from error
 
 

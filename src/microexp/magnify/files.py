@@ -248,21 +248,21 @@ class _Magnification(Work):
             if i in chosen:
                 yield strong
 
-    def comparison(self, results: Sequence[Path]) -> np.ndarray:
+    def comparison(self, results: Sequence[np.ndarray]) -> np.ndarray:
         start = self._start()
         rows = []
         for i in self._telling(results):
-            weak, strong = self._input(i), read_image(results[i])
+            weak, strong = self._input(i), results[i]
             title = "input" if len(results) == 1 else f"input, frame {i}"
             rows.append((title, weak, strong, weak if start is None else start))
         return contact_sheet(rows)
 
-    def _telling(self, results: Sequence[Path]) -> list[int]:
+    def _telling(self, results: Sequence[np.ndarray]) -> list[int]:
         """Return the onset if it is a frame, the one that differs from it most once magnified, the last."""
         start = self._start()
         if start is None or len(results) == 1:
             return [0]
-        away = [float(cv2.absdiff(read_image(result), start).mean()) for result in results]
+        away = [float(cv2.absdiff(result, start).mean()) for result in results]
         shown = {int(np.argmax(away)), len(results) - 1}
         return sorted(shown | ({self._onset} if self._first == 0 and self._onset is not None else set()))
 

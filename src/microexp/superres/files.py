@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from microexp.frames import Frames, read_image
+from microexp.frames import Frames
 from microexp.media import Process, Progress, Shot, Work, describe, process_path, titled
 from microexp.superres.base import UpscaledFrames, Upscaler
 
@@ -98,6 +98,6 @@ class _Enlargement(Work):
     def make(self, wanted: Sequence[int]) -> Iterator[np.ndarray]:
         return (self._large[i] for i in wanted)
 
-    def comparison(self, results: Sequence[Path]) -> np.ndarray:
+    def comparison(self, results: Sequence[np.ndarray]) -> np.ndarray:
         middle = len(results) // 2
-        return before_and_after(self._large.source[middle], read_image(results[middle]))
+        return before_and_after(self._large.source[middle], results[middle])
