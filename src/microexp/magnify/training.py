@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +24,10 @@ from microexp.clip import Clip
 from microexp.errors import OptionError
 from microexp.magnify._network import NetworkMagnifier
 from microexp.magnify._validation import Validation
-from microexp.networks.stages import recipe_of, run_stage
+from microexp.networks.stages import RunOptions, recipe_of, run_stage
 from microexp.train import pick_device
 from microexp.train.magnification import MagnificationRecipe, Triples
 from microexp.train.magnification_data import MagnificationSamples
-from microexp.train.running import Progress
 from microexp.train.state import put_state, seed_step, take_state
 
 Losses = Callable[[nn.Module, Triples, Collection[str]], Mapping[str, Tensor]]
@@ -124,13 +124,7 @@ def train(
     validation: Sequence[Clip] = (),
     stage: str | None = None,
     recipe: MagnificationRecipe | None = None,
-    seed: int = 0,
-    start: str | Path | None = None,
-    vgg: str | Path | None = None,
-    resume: bool = False,
-    save_every: int | None = None,
-    validate_every: int | None = None,
-    progress: Progress | None = None,
+    **options: Unpack[RunOptions],
 ) -> Path:
     """Train a method's network and write its weights.
 
@@ -152,20 +146,8 @@ def train(
         One of ``method.recipes()``; None for the first. It names the files.
     recipe : MagnificationRecipe or None
         In place of the stage's own, see `recipe_of`.
-    seed : int
-        Of initial weights and of all drawing.
-    start : path or None
-        Weights to begin from; None for the method's own `weights` if it has some, else the result of the
-        stage that the recipe starts from, in `out`. Of a file for another architecture, those tensors that
-        fit are taken.
-    vgg : path, "random" or None
-        ImageNet weights of VGG19, for the methods that need them, see `NetworkMagnifier.prepare`.
-    resume : bool
-        Go on from the checkpoint in `out`, if there is one.
-    save_every, validate_every : int or None
-        Steps between checkpoints, and between validations; None for a tenth of all, at most 1000.
-    progress : callable or None
-        Called after every step with how many are done, of how many, and the figures last computed.
+    **options
+        See `microexp.networks.stages.RunOptions`.
 
     Returns
     -------
@@ -182,6 +164,7 @@ def train(
         If pictures cannot be read or are not square, or a clip has too few frames.
     """
     method.check_parameters()
+    seed, vgg = options.get("seed", 0), options.get("vgg")
     stage, usual = recipe_of(method, stage)
     recipe = usual if recipe is None else recipe
     samples = MagnificationSamples(clips, recipe, seed)
@@ -195,13 +178,7 @@ def train(
         clips,
         validation,
         lambda: Validation(method, validation, recipe),
-        seed=seed,
-        start=start,
-        vgg=vgg,
-        resume=resume,
-        save_every=save_every,
-        validate_every=validate_every,
-        progress=progress,
+        **options,
     )
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypedDict, TypeVar, Unpack
 
 import torch
 from torch import nn
@@ -21,6 +21,37 @@ from microexp.train.run_files import RunFiles
 from microexp.train.running import Batches, Judge, Progress, Training, go_on
 from microexp.weights import load_into, locate, read_metadata, read_weights
 from microexp.weights.download import sha256_of
+
+
+class RunOptions(TypedDict, total=False):
+    """How a stage is run; all may be left out. A family's ``train`` takes them as keywords.
+
+    Attributes
+    ----------
+    seed : int
+        Of initial weights and of all drawing; 0 if left out.
+    start : path, str or None
+        Weights to begin from; None for the method's own `weights` if it has some, else the result of the
+        stage that the recipe starts from, in the same folder. Of a file for another architecture (or scale),
+        those tensors that fit are taken.
+    vgg : path, str or None
+        ImageNet weights of a VGG network, where features are compared or moved: see
+        `microexp.networks.vgg.vgg_features`. "random" for untrained ones, where the method allows that.
+    resume : bool
+        Go on from the folder's checkpoint, if there is one.
+    save_every, validate_every : int or None
+        Steps between checkpoints, and between validations; None for a tenth of all, at most 1000.
+    progress : callable or None
+        Called after every step with how many are done, of how many, and the figures last computed.
+    """
+
+    seed: int
+    start: str | Path | None
+    vgg: str | Path | None
+    resume: bool
+    save_every: int | None
+    validate_every: int | None
+    progress: Progress | None
 
 
 class Recipe(Protocol):
@@ -140,14 +171,7 @@ def run_stage(
     clips: Sequence[Clip],
     held_out: Sequence[Clip],
     judge: Callable[[], Judge],
-    *,
-    seed: int,
-    start: str | Path | None,
-    vgg: str | Path | None,
-    resume: bool,
-    save_every: int | None,
-    validate_every: int | None,
-    progress: Progress | None,
+    **options: Unpack[RunOptions],
 ) -> Path:
     """Train one stage into a folder, or go on with it, and return the file of its weights.
 
@@ -164,29 +188,37 @@ def run_stage(
         a training is gone on with the same only.
     judge : callable
         Makes what judges, if there are held-out clips.
-    seed, start, vgg, resume, save_every, validate_every, progress
-        As a family's ``train`` has them.
+    **options
+        See `RunOptions`.
     """
     about = {
         **method.description(),
         "microexp": __version__,
         "stage": stage,
         "recipe": json.dumps(asdict(recipe)),
-        "seed": str(seed),
+        "seed": str(options.get("seed", 0)),
         "data": fingerprint_of(clips),
         "validation": fingerprint_of(held_out),
-        "vgg": _told(vgg),
+        "vgg": _told(options.get("vgg")),
     }
     run = RunFiles(Path(out), stage, about, recipe.steps)
-    run.check(resume)
+    run.check(options.get("resume", False))
     with torch.random.fork_rng():
         training = make()
         if run.has_checkpoint:
             run.load(training)
         else:
-            begin(method, training.module, start, Path(out), recipe.start)
+            begin(method, training.module, options.get("start"), Path(out), recipe.start)
         run.forget_after(training.step)
-        go_on(training, samples, run, judge() if held_out else None, save_every, validate_every, progress)
+        go_on(
+            training,
+            samples,
+            run,
+            judge() if held_out else None,
+            options.get("save_every"),
+            options.get("validate_every"),
+            options.get("progress"),
+        )
     return run.finish(training.result)
 
 

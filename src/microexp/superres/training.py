@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 
 from microexp.clip import Clip
 from microexp.errors import OptionError
-from microexp.networks.stages import recipe_of, run_stage
+from microexp.networks.stages import RunOptions, recipe_of, run_stage
 from microexp.networks.vgg import FeatureLoss, vgg_features
 from microexp.superres._network import NetworkUpscaler
 from microexp.superres._validation import Validation
@@ -29,7 +30,6 @@ from microexp.train import pick_device
 from microexp.train.restoration import RestorationRecipe
 from microexp.train.restoration_data import Degrade, Samples
 from microexp.train.restoration_loop import RestorationTraining
-from microexp.train.running import Progress
 
 
 def train(
@@ -40,14 +40,8 @@ def train(
     validation: Sequence[Clip | np.ndarray] = (),
     stage: str | None = None,
     recipe: RestorationRecipe | None = None,
-    seed: int = 0,
-    start: str | Path | None = None,
-    vgg: str | Path | None = None,
-    resume: bool = False,
-    save_every: int | None = None,
-    validate_every: int | None = None,
     degrade: Degrade = degrade,
-    progress: Progress | None = None,
+    **options: Unpack[RunOptions],
 ) -> Path:
     """Train a method's network and write its weights.
 
@@ -68,22 +62,10 @@ def train(
         One of ``method.recipes()``; None for the first. It names the files.
     recipe : RestorationRecipe or None
         In place of the stage's own, see `recipe_of`.
-    seed : int
-        Of initial weights and of all drawing.
-    start : path or None
-        Weights to begin from; None for the method's own `weights` if it has some, else the result of the
-        stage that the recipe starts from, in `out`. Of a file for another scale or architecture, those
-        tensors that fit are taken.
-    vgg : path or None
-        ImageNet weights of the VGG network whose features the recipe compares; see `vgg_features`.
-    resume : bool
-        Go on from the checkpoint in `out`, if there is one.
-    save_every, validate_every : int or None
-        Steps between checkpoints, and between validations; None for a tenth of all, at most 1000.
     degrade : callable
         Makes the small pictures, see `microexp.train.restoration_data.Samples`.
-    progress : callable or None
-        Called after every step with how many are done, of how many, and the figures last computed.
+    **options
+        See `microexp.networks.stages.RunOptions`.
 
     Returns
     -------
@@ -100,6 +82,7 @@ def train(
         If pictures cannot be read or are smaller than a patch.
     """
     method.check_parameters()
+    seed, vgg = options.get("seed", 0), options.get("vgg")
     stage, usual = recipe_of(method, stage)
     recipe = usual if recipe is None else recipe
     training_clips, held_out = _as_clips(clips), _as_clips(validation)
@@ -114,13 +97,7 @@ def train(
         training_clips,
         held_out,
         lambda: Validation(method, held_out, recipe, degrade),
-        seed=seed,
-        start=start,
-        vgg=vgg,
-        resume=resume,
-        save_every=save_every,
-        validate_every=validate_every,
-        progress=progress,
+        **options,
     )
 
 
