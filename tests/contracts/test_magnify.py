@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from sklearn.base import clone
 
 from microexp import magnify
 from microexp.clip import Clip
-from microexp.errors import DataError, MicroexpError, OptionError, WeightsError
+from microexp.errors import DataError, MicroexpError, OptionError
 from microexp.magnify._network import NetworkMagnifier
 from microexp.magnify.base import Magnifier
-from microexp.registry import CardError
-from microexp.weights import write_weights
 
 NAMES = magnify.names()
 NETWORKS = [name for name in NAMES if issubclass(magnify.get(name), NetworkMagnifier)]
@@ -119,51 +114,6 @@ def test_a_factor_below_one_is_refused(name: str) -> None:
 def test_an_unknown_parameter_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="no parameter"):
         magnify.create(name, strength=4)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_without_weights_says_so(name: str) -> None:
-    with pytest.raises(WeightsError, match="needs weights"):
-        magnify.create(name).magnify(frames())
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_weights_are_written_and_read_with_their_architecture(name: str, tmp_path: Path) -> None:
-    magnifier = create(name)
-    assert isinstance(magnifier, NetworkMagnifier)
-    file = tmp_path / "weights.safetensors"
-    write_weights(file, magnifier.module().state_dict(), magnifier.description())
-    loaded = magnify.create(name, weights=str(file))
-    assert np.array_equal(loaded.magnify(frames()), magnifier.magnify(frames()))
-    assert loaded.identity() != magnifier.identity()
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_weights_of_another_network_are_refused(name: str, tmp_path: Path) -> None:
-    file = tmp_path / "other.safetensors"
-    write_weights(file, {"layer.weight": torch.zeros(2, 2)}, {})
-    with pytest.raises(WeightsError, match=r"other\.safetensors"):
-        create(name, weights=str(file)).magnify(frames())
-    write_weights(file, {"layer.weight": torch.zeros(2, 2)}, {"method": "Another"})
-    with pytest.raises(WeightsError, match="Another"):
-        create(name, weights=str(file)).magnify(frames())
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_parameters_on_the_card_are_those_of_the_network(name: str) -> None:
-    card = magnify.card(name)
-    if card.parameters is None:
-        raise CardError(f"the card of {name} gives no number of parameters")
-    with torch.device("meta"):
-        module = magnify.create(name).build()
-    assert sum(p.numel() for p in module.parameters() if p.requires_grad) == card.parameters
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_architecture_can_be_written_down(name: str) -> None:
-    magnifier = magnify.create(name)
-    described = json.loads(magnifier.description()["architecture"])
-    assert set(described) <= set(magnifier.get_params())
 
 
 @pytest.mark.parametrize("name", NAMES)

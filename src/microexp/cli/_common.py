@@ -10,6 +10,15 @@ from rich.console import Console
 out, err = Console(), Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
+Param = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=VALUE of the method, as its card lists them, e.g. --param blocks=4. Repeatable."),
+]
+Preset = Annotated[str | None, typer.Option(help="Named settings of the method, as on its card.")]
+Weights = Annotated[
+    str | None, typer.Option(help="A file, or a name of `microexp weights list`; networks need it.")
+]
+NetworkDevice = Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps (networks).")]
 EXIT_ON_FAULT = 1
 EXIT_ON_BAD_INPUT = 2
 EXIT_ON_INTERRUPT = 130

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microexp.cli._common import Bars, out
+from microexp.cli._common import Bars, NetworkDevice, Param, Preset, Weights, out
 from microexp.errors import OptionError
 from microexp.registry import read_params
 
@@ -56,15 +56,10 @@ def magnify(
         ),
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the aligned face, pixels.")] = 224,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="A file, or a name of `microexp weights list`; networks need it."),
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="Named settings of the method's card.")] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE of the method, e.g. --param levels=4. Repeatable.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps (networks).")] = None,
+    weights: Weights = None,
+    preset: Preset = None,
+    param: Param = None,
+    device: NetworkDevice = None,
 ) -> None:
     """Make a weak motion strong: in one picture, all of a folder (and its sub-folders), or a video.
 

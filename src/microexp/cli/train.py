@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from microexp.cli._common import EXIT_ON_INTERRUPT, JsonFlag, err, out
+from microexp.cli._common import EXIT_ON_INTERRUPT, JsonFlag, Param, Preset, err, out
 from microexp.errors import OptionError
 from microexp.registry import Registry, read_params
 
@@ -53,10 +53,6 @@ Steps = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option(help="Samples a step.")]
 LearningRate = Annotated[float | None, typer.Option("--lr", help="Learning rate of Adam.")]
-Param = Annotated[
-    list[str] | None, typer.Option(help="NAME=VALUE of the method, e.g. --param blocks=4. Repeatable.")
-]
-Preset = Annotated[str | None, typer.Option(help="Named settings of the method, as on its card.")]
 Start = Annotated[str | None, typer.Option(help="Weights to begin from: a file, or published ones by name.")]
 Seed = Annotated[int, typer.Option(help="Of weights, samples and the choice of subjects.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microexp.cli._common import Bars, out
+from microexp.cli._common import Bars, NetworkDevice, Param, Preset, Weights, out
 from microexp.registry import read_params
 
 
@@ -19,15 +19,10 @@ def upscale(
     ],
     method: Annotated[str, typer.Option(help="As in `microexp list superres`.")] = "bicubic",
     scale: Annotated[int, typer.Option(help="How many times as wide and high.")] = 4,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="A file, or a name of `microexp weights list`; networks need it."),
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="Named settings of the method's card.")] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE of the method, e.g. --param tile=128. Repeatable.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps (networks).")] = None,
+    weights: Weights = None,
+    preset: Preset = None,
+    param: Param = None,
+    device: NetworkDevice = None,
 ) -> None:
     """Enlarge faces: one picture, all of a folder (and its sub-folders), or a video.
 

@@ -130,7 +130,7 @@ def load(weights: str | Path = "face-descriptor", device: str = "auto") -> FaceD
     WeightsError
         If the file is missing, damaged, or of something else.
     """
-    return fixed(FaceDescriptor, weights, device)
+    return fixed(lambda _: FaceDescriptor(), weights, device)
 
 
 def face_chip(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -230,7 +230,7 @@ def load(weights: str | Path = "inception-nsfwjs", device: str = "auto") -> Ince
     WeightsError
         If the file is missing, damaged, or of something else.
     """
-    return fixed(Inception, weights, device)
+    return fixed(lambda _: Inception(), weights, device)
 
 
 def picture_features(

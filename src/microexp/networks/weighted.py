@@ -128,8 +128,12 @@ class WeightedNetwork(Stateless):
         return module
 
 
-def fixed(build: Callable[[], Module], weights: str | Path, device: str = "auto") -> Module:
+def fixed(
+    build: Callable[[Mapping[str, Tensor]], Module], weights: str | Path, device: str = "auto"
+) -> Module:
     """Return a network that is used and not trained, with the weights of a file or of the catalogue.
+
+    `build` is given the file's tensors, which may say what network it must be.
 
     Raises
     ------
@@ -137,9 +141,10 @@ def fixed(build: Callable[[], Module], weights: str | Path, device: str = "auto"
         If the file is missing, damaged, or of something else.
     """
     file = locate(weights)
+    state = read_weights(file)
     with torch.random.fork_rng():  # what a network draws at first is replaced by the file
-        module = build()
-    load_into(module, read_weights(file), file)
+        module = build(state)
+    load_into(module, state, file)
     return module.to(pick_device(device)).eval().requires_grad_(False)
 
 

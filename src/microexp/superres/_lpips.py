@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from microexp.errors import DataError, UnknownNameError
-from microexp.train import pick_device
-from microexp.weights import load_into, locate, read_weights
+from microexp.networks.weighted import fixed
 
 _SHIFT = (-0.030, -0.088, -0.188)  # of pictures in [-1, 1]: nearly ImageNet's means and deviations
 _SCALE = (0.458, 0.448, 0.450)
@@ -148,12 +147,7 @@ def load(weights: str | Path, device: str = "auto") -> LPIPS:
     WeightsError
         If the file is missing, damaged, or of something else.
     """
-    file = locate(weights)
-    state = read_weights(file)
-    with torch.random.fork_rng():  # what a network draws at first is replaced by the file
-        module = vgg16() if "net.28.weight" in state else alexnet()
-    load_into(module, state, file)
-    return module.to(pick_device(device)).eval()
+    return fixed(lambda state: vgg16() if "net.28.weight" in state else alexnet(), weights, device)
 
 
 def distances(module: LPIPS, first: np.ndarray, second: np.ndarray) -> np.ndarray:
