@@ -39,7 +39,6 @@ from microexp.datasets.synthetic import Synthetic  # noqa: E402
 from microexp.evaluate.magnification import Magnified, magnification_scores  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
 from microexp.faces.aligner import FaceAligner  # noqa: E402
-from microexp.faces.geometry import warp_flow  # noqa: E402
 from microexp.flow_colours import colour_flow  # noqa: E402
 from microexp.frames.write import write_picture  # noqa: E402
 from microexp.magnify._flow_fields import warp  # noqa: E402
@@ -51,12 +50,12 @@ from microexp.motion.dis import DIS  # noqa: E402
 from microexp.networks import face_descriptor, inception  # noqa: E402
 from microexp.networks.stages import recipe_of  # noqa: E402
 from microexp.networks.tensors import to_frames, to_tensor  # noqa: E402
-from microexp.train.magnification_data import draw_places, read_picture  # noqa: E402
+from microexp.train.magnification_data import Drawn, drawn_triple  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RESULT, DOCS = HERE / "results" / "magnification.json", HERE.parent / "docs"
 SIZE, DRAWN, FACTORS, FACTOR = 112, 160, (1.67, 3.33), 2.5
-TRAINED = {"n_subjects": 3000, "clips_per_subject": 1, "seed": 0}  # one triple a clip; people teach more
+TRAINED = {"n_subjects": 2400, "clips_per_subject": 1, "seed": 0}  # one triple a clip; people teach more
 JUDGED = {"n_subjects": 35, "clips_per_subject": 4, "seed": 1}
 VALIDATED = 60  # of the trained people
 PART = 50  # people drawn at a time
@@ -79,7 +78,7 @@ BEGIN, END = "<!-- made by benchmarks/magnification.py -->", "<!-- end -->"
 
 
 def triples(folder: Path, n_subjects: int, clips_per_subject: int, seed: int) -> list[Clip]:
-    """Draw onset, middle and apex of every clip, once: clips of three frames, the flow in the metadata."""
+    """Draw onset, middle and apex of every clip, once: clips of three pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [range(s, min(s + PART, n_subjects)) for s in range(0, n_subjects, PART)]
     files = [folder / f"faces-{seed}-{clips_per_subject}-{part.start}-{part.stop}.npz" for part in parts]
@@ -104,7 +103,7 @@ def _read(file: Path) -> list[Clip]:
             offset=2,
             subject=str(arrays["subjects"][i]),
             name=str(arrays["names"][i]),
-            metadata={"flow": arrays["flows"][i], "factor": float(arrays["factors"][i])},
+            metadata={"triple": Drawn(arrays["flows"][i], float(arrays["factors"][i]))},
         )
         for i in range(len(arrays["pictures"]))
     ]
@@ -120,12 +119,11 @@ def _draw(file: Path, subjects: range, clips_per_subject: int, seed: int) -> Non
             aligned = next(iter(aligner.align([clip]).clips), None)
             if aligned is None:
                 continue
-            places = draw_places(aligned, FACTORS, np.random.default_rng((seed, subject, number)))
-            flow = clip.metadata["truth"].macro_flow(places.middle)
-            matrix = aligned.metadata["alignment"].matrix(0)
-            found["pictures"].append(np.stack([read_picture(aligned, place) for place in places[:3]]))
-            found["flows"].append(warp_flow(flow, matrix, SIZE).astype(np.float16))
-            found["factors"].append(places.factor)
+            triple = drawn_triple(aligned, FACTORS, np.random.default_rng((seed, subject, number)))
+            known = triple.metadata["triple"]
+            found["pictures"].append(triple.frames[:])
+            found["flows"].append(known.flow.astype(np.float16))
+            found["factors"].append(known.factor)
             found["subjects"].append(clip.subject)
             found["names"].append(clip.name)
     arrays: dict[str, Any] = {name: np.stack(values) for name, values in found.items()}
@@ -226,7 +224,7 @@ def judge(options: argparse.Namespace) -> None:
                 weak=clip.frames[1],
                 strong=picture,
                 exact=clip.frames[2],
-                flow=clip.metadata["flow"].astype(np.float32),
+                flow=clip.metadata["triple"].flow.astype(np.float32),
                 subject=clip.subject,
             )
             for clip, picture in zip(clips, strong, strict=True)

@@ -22,7 +22,9 @@ def pictures(count: int = 1, height: int = 16, width: int = 24, seed: int = 0) -
 
 def triples(count: int = 2, factor: float = 2.0) -> Triples:
     onset, middle, apex = pictures(3 * count).split(count)
-    return Triples(onset, middle, apex, torch.full((count,), factor))
+    return Triples(
+        onset, middle, apex, torch.full((count,), factor), torch.zeros(count, 2, *onset.shape[-2:])
+    )
 
 
 def published_names() -> list[str]:

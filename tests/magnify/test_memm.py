@@ -23,7 +23,9 @@ def blobs(shifts: list[float], side: int = 32) -> Tensor:
 def triples() -> Triples:
     sizes = [-2.0, -1.0, 1.0, 2.0]
     middle, apex = blobs(sizes), blobs([2 * s for s in sizes])
-    return Triples(blobs([0.0] * 4), middle, apex, torch.full((4,), float("nan")))
+    return Triples(
+        blobs([0.0] * 4), middle, apex, torch.full((4,), float("nan")), torch.zeros(4, 2, *middle.shape[-2:])
+    )
 
 
 def with_motion(seed: int = 0) -> MEMMModule:

@@ -35,7 +35,8 @@ def moving(**settings: object) -> SingleImage:
 def triples(side: int = 32, count: int = 2) -> Triples:
     generator = torch.Generator().manual_seed(0)
     faces = torch.nn.functional.interpolate(torch.rand(3 * count, 3, 8, 8, generator=generator), (side, side))
-    return Triples(*faces.chunk(3), torch.full((count,), torch.nan))
+    flow = torch.rand(count, 2, side, side, generator=generator)
+    return Triples(*faces.chunk(3), torch.full((count,), torch.nan), flow)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +206,30 @@ def test_losses_of_equal_pictures() -> None:
     torch.nn.init.zeros_(module.decoder.head.weight)
     face = triples().onset
     with torch.inference_mode():
-        values = method.losses(module, Triples(face, face, face, torch.ones(2)), TERMS)
+        values = method.losses(
+            module, Triples(face, face, face, torch.ones(2), torch.zeros(2, 2, 32, 32)), TERMS
+        )
     for name, value in values.items():
         if name == "symmetry":
             assert float(value) == pytest.approx(float((face - face.flip(3)).abs().mean()), abs=1e-4)
         else:
             assert float(value) == pytest.approx(0, abs=2e-3), name
     assert set(values) == set(TERMS)
+
+
+def test_the_flow_is_compared_where_it_is_known() -> None:
+    method = moving()
+    module, batch = method.module(), triples()
+    size = batch.flow.shape[-2:]
+    with torch.no_grad():
+        made = in_pixels(module(batch.middle).flow_fw, *size)
+        shift = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
+        known = batch._replace(flow=made + shift)
+        assert float(method.losses(module, known, ["flow"])["flow"]) == pytest.approx(25, rel=1e-4)
+        half = torch.cat([known.flow[:1], torch.full_like(known.flow[1:], torch.nan)])
+        assert float(method.losses(module, batch._replace(flow=half), ["flow"])["flow"]) == pytest.approx(
+            12.5
+        )
 
 
 def test_terms_against_their_equations() -> None:
@@ -242,7 +260,7 @@ def test_terms_against_their_equations() -> None:
 def test_losses_that_cannot_be_had_are_refused() -> None:
     method = SingleImage(**SMALL)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="known: l1"):
-        method.losses(method.build(), triples(), ["flow"])
+        method.losses(method.build(), triples(), ["stream"])
     with pytest.raises(OptionError, match="perceptual"):
         method.losses(method.build(), triples(), ["apex_perceptual"])
     with pytest.raises(MicroexpError, match="Linear"):

@@ -15,11 +15,13 @@ from microexp.clip import Clip
 from microexp.datasets.synthetic import Synthetic, micro_macro_triple
 from microexp.errors import DataError
 from microexp.faces.alignment import AlignedFrames, Alignment
+from microexp.networks.warp import flow_warp
 from microexp.train.magnification import MagnificationRecipe
 from microexp.train.magnification_data import (
     MagnificationSamples,
     augmented,
     draw_places,
+    drawn_triple,
     paper_triple,
     read_picture,
     resized,
@@ -118,7 +120,7 @@ def test_a_made_apex_is_a_macro_expression_and_the_middle_its_part() -> None:
     for seed in range(5):
         places = draw_places(clip, (2.0, 4.0), generator(seed))
         assert places.onset == 0
-        assert 0.025 <= places.apex * clip.metadata["truth"].amplitude / clip.size[0] <= 0.04
+        assert 0.04 <= places.apex * clip.metadata["truth"].amplitude / clip.size[0] <= 0.06
         assert 2 <= places.factor <= 4
         assert places.apex / places.middle == pytest.approx(places.factor)
     wanted = micro_macro_triple(clip, places.apex)
@@ -127,6 +129,42 @@ def test_a_made_apex_is_a_macro_expression_and_the_middle_its_part() -> None:
     truth = clip.metadata["truth"]
     weak, strong = (np.abs(truth.macro_flow(f)).max() for f in (places.middle, places.apex))
     assert strong / weak == pytest.approx(places.factor, rel=0.1)
+
+
+def test_the_flow_of_a_triple_is_that_of_its_pictures() -> None:
+    """The middle, fetched back along the flow, is the onset: also where it is the apex that was put there."""
+    clips = synthetic(2, 96)
+    for strong in (0.0, 1.0):
+        samples = MagnificationSamples(clips, recipe(batch_size=4, size=96, strong=strong))
+        onset, middle, apex, factor, flow = samples.batch(0)
+        assert torch.equal(middle, apex) == bool(strong)
+        assert bool((factor == 1).all()) == bool(strong)
+        back = flow_warp(middle, flow, padding="border")
+        error, before = (float((x - onset).square().mean()) for x in (back, middle))
+        assert error < 0.6 * before
+
+
+def test_a_triple_drawn_beforehand_is_taken_as_it_is() -> None:
+    (clip,) = synthetic()
+    drawn = drawn_triple(clip, (2.0, 3.0), generator())
+    places = draw_places(clip, (2.0, 3.0), generator())
+    pictures = [read_picture(clip, place) for place in places[:3]]
+    assert np.array_equal(drawn.frames[:], np.stack(pictures))
+    plain = recipe(size=48, augment=False)
+    batch = MagnificationSamples([drawn], plain).batch(0)
+    assert torch.equal(batch.middle[0], torch.from_numpy(pictures[1]).permute(2, 0, 1) / 255)
+    assert batch.factor.tolist() == pytest.approx([places.factor] * 3)
+    exact = clip.metadata["truth"].macro_flow(places.middle)
+    assert np.allclose(batch.flow[0].permute(1, 2, 0), exact)
+    strong = MagnificationSamples([drawn], recipe(size=48, augment=False, strong=1.0)).batch(0)
+    whole = clip.metadata["truth"].macro_flow(places.apex)
+    assert np.abs(strong.flow[0].permute(1, 2, 0).numpy() - whole).max() < 0.1 * np.abs(whole).max()
+
+
+def test_of_real_sequences_no_flow_is_known() -> None:
+    batch = MagnificationSamples([numbered(12, apex=11)], recipe()).batch(0)
+    assert batch.flow.shape == (3, 2, 16, 16)
+    assert batch.flow.isnan().all()
 
 
 def test_a_made_picture_is_aligned_like_its_clip() -> None:
@@ -146,7 +184,7 @@ def test_few_triples_are_made_of_a_clip_and_factors_are_theirs() -> None:
     batch = samples.batch(0)
     assert batch.onset.shape == (40, 3, 48, 48)
     assert len(set(batch.factor.tolist())) <= 8
-    for onset, middle, apex, factor in zip(*batch, strict=True):
+    for onset, middle, apex, factor, _ in zip(*batch, strict=True):
         weak, strong = (middle - onset).abs().mean(), (apex - onset).abs().mean()
         assert 1.67 <= factor <= 3.34
         assert weak < strong
@@ -201,11 +239,36 @@ def test_pictures_that_are_not_square_are_refused() -> None:
 # augmentation
 
 
+def still(size: int) -> np.ndarray:
+    return np.zeros((size, size, 2), np.float32)
+
+
+def shown(picture: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """One picture augmented."""
+    return augmented([picture], still(len(picture)), size, generator(seed))[0][0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_flow_is_augmented_like_its_pictures(seed: int) -> None:
+    """What lies at p in the first picture lies at p + flow in the second, before and after."""
+    spots = [np.zeros((64, 64, 3), np.uint8) for _ in range(2)]
+    cv2.circle(spots[0], (30, 40), 5, (255,) * 3, -1, cv2.LINE_AA)
+    cv2.circle(spots[1], (36, 32), 5, (255,) * 3, -1, cv2.LINE_AA)
+    flow = np.broadcast_to(np.array([6, -8], np.float32), (64, 64, 2))
+    pictures, moved = augmented(spots, flow, 48, generator(seed))
+    grey = pictures[..., 0] - pictures[..., 0].min(axis=(1, 2), keepdims=True)
+    y, x = np.mgrid[:48, :48]
+    centres = [np.array([(x * g).sum(), (y * g).sum()]) / g.sum() for g in grey]
+    assert np.allclose(centres[1] - centres[0], moved[24, 24], atol=0.15)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000))
 def test_all_pictures_are_augmented_alike(seed: int) -> None:
     picture = generator(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    first, second, third = augmented([picture] * 3, 16, generator(seed))
+    (first, second, third), flow = augmented([picture] * 3, still(24), 16, generator(seed))
+    assert not flow.any()
+    assert flow.shape == (16, 16, 2)
     assert np.array_equal(first, second)
     assert np.array_equal(first, third)
     assert first.dtype == np.float32
@@ -215,24 +278,22 @@ def test_all_pictures_are_augmented_alike(seed: int) -> None:
 
 def test_half_are_mirrored_and_a_fifth_keep_their_colours() -> None:
     ramp = np.repeat(np.linspace(40, 200, 24).astype(np.uint8)[None, :, None], 24, axis=0).repeat(3, 2)
-    drawn = [augmented([ramp], 24, generator(seed))[0] for seed in range(400)]
+    drawn = [shown(ramp, 24, seed) for seed in range(400)]
     mirrored = sum(picture[0, 0, 0] > picture[0, -1, 0] for picture in drawn)
     assert 150 < mirrored < 250
     flat = np.full((24, 24, 3), (200, 100, 50), np.uint8)
-    same = [
-        np.abs(augmented([flat], 24, generator(seed))[0] * 255 - flat).max() < 0.01 for seed in range(400)
-    ]
+    same = [np.abs(shown(flat, 24, seed) * 255 - flat).max() < 0.01 for seed in range(400)]
     assert 50 < sum(same) < 110
 
 
 def test_colours_change_by_a_twentieth_and_greys_stay_grey() -> None:
     flat = np.full((8, 8, 3), 120, np.uint8)
-    levels = np.array([augmented([flat], 8, generator(seed))[0, 0, 0] for seed in range(300)]) * 255
+    levels = np.array([shown(flat, 8, seed)[0, 0] for seed in range(300)]) * 255
     assert np.ptp(levels, axis=1).max() < 0.5
     assert 120 * 0.95 - 0.5 < levels.min() < 120 * 0.97
     assert 120 * 1.03 < levels.max() < 120 * 1.05 + 0.5
     skin = np.full((8, 8, 3), (200, 140, 110), np.uint8)
-    seen = np.stack([augmented([skin], 8, generator(seed))[0, :1, :1] for seed in range(300)])[:, 0]
+    seen = np.stack([shown(skin, 8, seed)[:1, :1] for seed in range(300)])[:, 0]
     hue, saturation, _ = np.moveaxis(cv2.cvtColor(seen, cv2.COLOR_RGB2HSV), -1, 0)
     assert np.abs(hue - 20).max() < 8  # degrees; 3.6 are the turn, the rest is HSV's own measure
     assert hue.std() > 0.5
@@ -244,7 +305,7 @@ def test_crops_are_a_twentieth_at_most() -> None:
     dot[20:22, 20:22] = 255
     places = []
     for seed in range(200):
-        bright = augmented([dot], 40, generator(seed))[0, ..., 1]
+        bright = shown(dot, 40, seed)[..., 1]
         places.append(np.array(np.nonzero(bright == bright.max())).mean(1))
     spread = np.abs(np.array(places) - 20).max(0)
     assert (spread > 0.6).all()

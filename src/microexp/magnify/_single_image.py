@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from microexp.magnify._expression import ExpressionEncoder, FlowDecoder
 from microexp.magnify._flow_fields import backward as flow_back
-from microexp.magnify._flow_fields import warp
+from microexp.magnify._flow_fields import in_pixels, warp
 from microexp.magnify._generator import FaceFeatures, FlowMagnifier, Generator
 from microexp.train.magnification import Triples
 
@@ -19,7 +19,7 @@ APEX = "apex_"
 STAGE1 = {"l1": 1.0, "perceptual": 0.1, "ssim": 1.0}
 STAGE2 = {f"{APEX}{name}": weight for name, weight in STAGE1.items()}
 _DIRECT = {"warp": F.l1_loss, "warp_squared": F.mse_loss}
-TERMS = (*STAGE1, *_DIRECT, "symmetry", *STAGE2, "apex_warp")
+TERMS = (*STAGE1, *_DIRECT, "flow", "symmetry", *STAGE2, "apex_warp")
 _WINDOW, _SIGMA, _C1, _C2 = 11, 1.5, 0.01**2, 0.03**2  # of SSIM
 
 T = TypeVar("T")
@@ -151,11 +151,19 @@ class Losses:
         """Return the terms by name, each a scalar."""
         first, second = self._terms & {*STAGE1, "symmetry"}, self._terms & {*STAGE2, "apex_warp"}
         found = {**(self._first(first) if first else {}), **(self._second(second) if second else {})}
-        return found | {name: self._warped(name) for name in _DIRECT if name in self._terms}
+        found |= {name: self._warped(name) for name in _DIRECT if name in self._terms}
+        return found | ({"flow": self._misled()} if "flow" in self._terms else {})
 
     def _warped(self, name: str) -> Tensor:
         onset, middle, distance = self._batch.onset, self._batch.middle, _DIRECT[name]
         return distance(warp(middle, self._flow), onset) + distance(warp(onset, self._back), middle)
+
+    def _misled(self) -> Tensor:
+        """Return the mean squared end-point error of the flow to the resting face, square pixels."""
+        exact = self._batch.flow
+        known = ~exact.isnan().flatten(1).any(1).view(-1, 1, 1, 1)
+        found = in_pixels(self._flow, *exact.shape[-2:])
+        return (found - exact.where(known, found)).square().sum(1).mean()
 
     def _first(self, terms: Collection[str]) -> dict[str, Tensor]:
         network, (onset, middle, *_) = self._network, self._batch

@@ -220,8 +220,9 @@ class SingleImage(NetworkMagnifier):
         "l1", "perceptual" and "ssim" are of the first stage, equations 14, 15 and 17 with 1 - SSIM: the sums
         over resting face and re-expressed picture. "apex_l1", "apex_perceptual" and "apex_ssim" are those of
         the second, equation 21, on the magnified picture. "warp" is L1 of the pictures warped by the flows
-        alone, there and back between the true ones, "warp_squared" the squared distance; "symmetry" is L1 of
-        the resting face and its mirror image.
+        alone, there and back between the true ones, "warp_squared" the squared distance; "flow" is the mean
+        squared end-point error of the flow to the resting face, in square pixels, in which triples count as
+        0 whose exact flow is not known; "symmetry" is L1 of the resting face and its mirror image.
         """
         unknown = set(terms) - set(TERMS)
         if unknown:

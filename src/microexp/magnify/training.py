@@ -74,7 +74,7 @@ class MagnificationTraining:
         """Of the step last taken."""
         return self.recipe.learning_rate(self.step - 1)
 
-    def advance(self, onset: Tensor, middle: Tensor, apex: Tensor, factor: Tensor) -> dict[str, Tensor]:
+    def advance(self, *batch: Tensor) -> dict[str, Tensor]:
         """Take one step with the tensors of `Triples`, on the network's device.
 
         Returns
@@ -93,7 +93,7 @@ class MagnificationTraining:
         for part in self._still:
             part.eval()
         seed_step(self.seed, self.step)
-        terms = self._losses(self.module, Triples(onset, middle, apex, factor), tuple(self._weights))
+        terms = self._losses(self.module, Triples(*batch), tuple(self._weights))
         losses = {name: weight * terms[name] for name, weight in self._weights.items()}
         self._optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()

@@ -22,12 +22,15 @@ class Triples(NamedTuple):
     factor : torch.Tensor
         ``(N,)``, how many times as large the movement at the apex is as that in the middle; NaN where that
         is not known, as in real sequences.
+    flow : torch.Tensor
+        ``(N, 2, S, S)``, the exact flow from onset to middle: dx, dy, pixels; NaN where not known.
     """
 
     onset: Tensor
     middle: Tensor
     apex: Tensor
     factor: Tensor
+    flow: Tensor
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class MagnificationRecipe:
         mirrored, all three pictures alike.
     factors : pair of float
         Between which the factor of magnification is drawn, where triples can be made to order.
+    strong : float
+        Share of the triples, 0 to 1, in which the apex stands in the middle's place, too: so that strong
+        expressions are known as well, which cascades go through.
     start : str
         Name of the method's recipe whose result the training begins from; "" for initial weights.
 
@@ -72,6 +78,7 @@ class MagnificationRecipe:
     trained: tuple[str, ...] = field(default=())
     augment: bool = True
     factors: tuple[float, float] = (1.67, 3.33)
+    strong: float = 0.0
     start: str = ""
 
     def __post_init__(self) -> None:
@@ -84,6 +91,8 @@ class MagnificationRecipe:
             raise OptionError("lr must be positive, and losses must have terms with weights of 0 or more")
         if not 1 < self.factors[0] <= self.factors[1]:
             raise OptionError(f"factors must be above 1 and in order, got {self.factors}")
+        if not 0 <= self.strong <= 1:
+            raise OptionError(f"strong must be from 0 to 1, got {self.strong}")
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate after so many steps."""

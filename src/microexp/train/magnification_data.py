@@ -15,10 +15,11 @@ from microexp.clip import Clip
 from microexp.datasets.synthetic import Truth
 from microexp.errors import DataError
 from microexp.faces.alignment import AlignedFrames
+from microexp.faces.geometry import warp_flow
 from microexp.frames import ArrayFrames
 from microexp.train.magnification import MagnificationRecipe, Triples
 
-MACRO = (0.025, 0.04)  # largest movement at a made apex, of the drawn picture's side: 2.8 to 4.5 px of 112
+MACRO = (0.04, 0.06)  # largest movement at a made apex, of the drawn picture's side: 4.5 to 6.7 px of 112
 _MADE = 4  # triples that are made of a synthetic clip: drawing two pictures takes some tenths of a second
 _LONG = 9  # frames; of longer sequences the paper draws the middle
 _CROP, _COLOUR, _HUE, _COLOURED = 0.05, 0.05, 0.01, 0.8  # the augmentation of FaceCycle
@@ -43,6 +44,39 @@ class Places(NamedTuple):
     middle: float
     apex: float
     factor: float
+
+
+class Drawn(NamedTuple):
+    """What is known of a triple that was drawn beforehand: a clip of its three pictures has it as metadata.
+
+    Attributes
+    ----------
+    flow : numpy.ndarray
+        ``(H, W, 2)``, the exact flow from onset to middle: dx, dy, pixels. To the apex it is `factor` times
+        as long.
+    factor : float
+        As in `Places`.
+    """
+
+    flow: np.ndarray
+    factor: float
+
+
+def drawn_triple(clip: Clip, factors: tuple[float, float], generator: np.random.Generator) -> Clip:
+    """Return a triple of a synthetic clip, see `draw_places`, as a clip of three pictures.
+
+    Its metadata ``"triple"`` is `Drawn`: training takes it as it is, and need not draw it again.
+    """
+    places = draw_places(clip, factors, generator)
+    return Clip.from_array(
+        np.stack([read_picture(clip, place) for place in places[:3]]),
+        onset=0,
+        apex=2,
+        offset=2,
+        subject=clip.subject,
+        name=clip.name,
+        metadata={"triple": Drawn(read_flow(clip, places.middle), places.factor)},
+    )
 
 
 def paper_triple(clip: Clip, generator: np.random.Generator) -> tuple[int, int, int]:
@@ -86,15 +120,17 @@ def paper_triple(clip: Clip, generator: np.random.Generator) -> tuple[int, int, 
 def draw_places(clip: Clip, factors: tuple[float, float], generator: np.random.Generator) -> Places:
     """Choose a triple of a clip.
 
-    Of a synthetic clip with its truth, the apex is its movement made as large as a macro-expression's, 2.5 to
-    4 % of the picture's side where it is largest, and the middle that divided by a factor between `factors`.
-    Of any other clip see `paper_triple`.
+    Of a synthetic clip with its truth, the apex is its movement made as large as a macro-expression's, 4 to
+    6 % of the picture's side where it is largest, and the middle that divided by a factor between `factors`.
+    One that was drawn beforehand is taken as it is. Of any other clip see `paper_triple`.
 
     Raises
     ------
     DataError
         If it has too few frames.
     """
+    if (drawn := clip.metadata.get("triple")) is not None:
+        return Places(0, 1, 2, drawn.factor)
     if not is_made_to_order(clip):
         return Places(*paper_triple(clip, generator), factor=np.nan)
     truth: Truth = clip.metadata["truth"]
@@ -117,6 +153,22 @@ def read_picture(clip: Clip, place: float) -> np.ndarray:
     return picture
 
 
+def read_flow(clip: Clip, place: float) -> np.ndarray:
+    """Return the exact flow from rest to a place of `Places`, ``(H, W, 2) float32``: dx, dy, pixels.
+
+    NaN where nothing is known of it.
+    """
+    if (drawn := clip.metadata.get("triple")) is not None:
+        return np.float32((0.0, 1.0, drawn.factor)[int(place)]) * drawn.flow.astype(np.float32)
+    if not is_made_to_order(clip):
+        return np.full((*clip.size, 2), np.nan, np.float32)
+    flow = clip.metadata["truth"].macro_flow(place)
+    if isinstance(clip.frames, AlignedFrames):
+        alignment = clip.frames.alignment
+        return warp_flow(flow, alignment.matrix(0), alignment.size)
+    return flow
+
+
 def is_made_to_order(clip: Clip) -> bool:
     """Whether the face of a clip can be drawn with any strength of its movement."""
     return isinstance(clip.metadata.get("truth"), Truth)
@@ -136,7 +188,7 @@ def check_clips(clips: Sequence[Clip]) -> None:
 
 
 def resized(picture: np.ndarray, size: int) -> np.ndarray:
-    """Return a picture ``(H, W, 3)`` as ``(size, size, 3)``: by area, or bilinear where it grows."""
+    """Return a picture ``(H, W, C)`` as ``(size, size, C)``: by area, or bilinear where it grows."""
     method = cv2.INTER_AREA if size <= min(picture.shape[:2]) else cv2.INTER_LINEAR
     return (
         picture
@@ -178,20 +230,24 @@ class MagnificationSamples:
         """Return the triples of a step, the same every time."""
         generator = np.random.default_rng((self.seed, _OF_STEP, step))
         drawn = [self._triple(generator) for _ in range(self.recipe.batch_size)]
-        pictures = np.stack([triple for triple, _ in drawn], axis=1)
-        factors = torch.tensor([factor for _, factor in drawn], dtype=torch.float32)
-        onset, middle, apex = _to_tensor(pictures)
-        return Triples(onset, middle, apex, factors)
+        pictures, flows, factors = zip(*drawn, strict=True)
+        onset, middle, apex = _to_tensor(np.stack(pictures, axis=1))
+        (flow,) = _to_tensor(np.stack(flows)[np.newaxis])
+        return Triples(onset, middle, apex, torch.tensor(factors, dtype=torch.float32), flow)
 
-    def _triple(self, generator: np.random.Generator) -> tuple[np.ndarray, float]:
-        """Draw ``(3, S, S, 3) float32`` in [0, 1], and the factor."""
+    def _triple(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+        """Draw pictures ``(3, S, S, 3) float32`` in [0, 1], the flow ``(S, S, 2)`` and the factor."""
         recipe = self.recipe
         number = int(generator.integers(len(self.clips)))
         places = self._places(number, generator)
+        if generator.random() < recipe.strong:
+            places = places._replace(middle=places.apex, factor=1.0)
         pictures = [self._picture(number, place) for place in places[:3]]
+        flow = self._flow(number, places.middle)
         if recipe.augment:
-            return augmented(pictures, recipe.size, generator), places.factor
-        return _to_floats([resized(picture, recipe.size) for picture in pictures]), places.factor
+            return *augmented(pictures, flow, recipe.size, generator), places.factor
+        shown = _to_floats([resized(picture, recipe.size) for picture in pictures])
+        return shown, _resized_flow(flow, recipe.size), places.factor
 
     def _places(self, number: int, generator: np.random.Generator) -> Places:
         clip = self.clips[number]
@@ -201,11 +257,16 @@ class MagnificationSamples:
         return draw_places(clip, self.recipe.factors, generator)
 
     def _picture(self, number: int, place: float) -> np.ndarray:
-        return self._held.get((number, place), lambda: read_picture(self.clips[number], place))
+        return self._held.get((number, place, ""), lambda: read_picture(self.clips[number], place))
+
+    def _flow(self, number: int, place: float) -> np.ndarray:
+        return self._held.get((number, place, "flow"), lambda: read_flow(self.clips[number], place))
 
 
-def augmented(pictures: Sequence[np.ndarray], size: int, generator: np.random.Generator) -> np.ndarray:
-    """Show pictures of one size cropped, with changed colours and mirrored, all of them alike.
+def augmented(
+    pictures: Sequence[np.ndarray], flow: np.ndarray, size: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Show pictures of one size, and a flow between them, cropped, recoloured and mirrored, all alike.
 
     The crop has .95 to 1.05 of the area and of the ratio of the sides, within the picture. In 8 of 10 draws
     brightness, contrast (about the first picture's mean) and saturation get factors of .95 to 1.05, and the
@@ -216,6 +277,8 @@ def augmented(pictures: Sequence[np.ndarray], size: int, generator: np.random.Ge
     ----------
     pictures : sequence of numpy.ndarray
         Each ``(H, W, 3) uint8``.
+    flow : numpy.ndarray
+        ``(H, W, 2) float32``: dx, dy, pixels.
     size : int
         Side of the result.
     generator : numpy.random.Generator
@@ -224,13 +287,18 @@ def augmented(pictures: Sequence[np.ndarray], size: int, generator: np.random.Ge
     Returns
     -------
     numpy.ndarray
-        ``(n, size, size, 3) float32`` in [0, 1].
+        Pictures ``(n, size, size, 3) float32`` in [0, 1].
+    numpy.ndarray
+        The flow ``(size, size, 2) float32`` in pixels of the result.
     """
     rows, columns = _crop(pictures[0].shape, generator)
     shown = _to_floats([resized(picture[rows, columns], size) for picture in pictures])
+    moved = _resized_flow(flow[rows, columns], size)
     if generator.random() < _COLOURED:
         shown = _recoloured(shown, generator)
-    return shown[:, :, ::-1] if generator.random() < 0.5 else shown
+    if generator.random() < 0.5:
+        return shown[:, :, ::-1], moved[:, ::-1] * np.array([-1, 1], np.float32)
+    return shown, moved
 
 
 def _sequence(clip: Clip) -> tuple[int, int]:
@@ -268,23 +336,29 @@ def _recoloured(pictures: np.ndarray, generator: np.random.Generator) -> np.ndar
     return np.clip(pictures @ change.T.astype(np.float32) + np.float32(shift), 0, 1)
 
 
+def _resized_flow(flow: np.ndarray, size: int) -> np.ndarray:
+    """Return a flow ``(H, W, 2)`` of pictures that become ``size`` pixels wide and high."""
+    height, width = flow.shape[:2]
+    return resized(flow, size) * np.array([size / width, size / height], np.float32)
+
+
 def _to_floats(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack(pictures).astype(np.float32) / 255
 
 
 def _to_tensor(pictures: np.ndarray) -> Tensor:
-    """Turn ``(3, N, S, S, 3)`` into ``(3, N, 3, S, S) float32``."""
+    """Turn ``(n, N, S, S, C)`` into ``(n, N, C, S, S) float32``."""
     return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 1, 4, 2, 3)))
 
 
 class _Held:
-    """Pictures that were used last."""
+    """Pictures and flows that were used last."""
 
     def __init__(self) -> None:
-        self._pictures: OrderedDict[tuple[int, float], np.ndarray] = OrderedDict()
+        self._pictures: OrderedDict[tuple[int, float, str], np.ndarray] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: tuple[int, float], make: Callable[[], np.ndarray]) -> np.ndarray:
+    def get(self, key: tuple[int, float, str], make: Callable[[], np.ndarray]) -> np.ndarray:
         if key in self._pictures:
             self._pictures.move_to_end(key)
             return self._pictures[key]
