@@ -204,14 +204,21 @@ class SingleImage(NetworkMagnifier):
                 "stage1": MagnificationRecipe(720, STAGE1, size=self.size, trained=first),
                 "stage2": MagnificationRecipe(1920, STAGE2, size=self.size, trained=second, start="stage1"),
             }
-        here = MagnificationRecipe(
-            2400, {"warp_squared": 100.0}, size=self.size, lr=1e-3, cosine=True, trained=first[:2]
+        flow = MagnificationRecipe(
+            2400,
+            {"warp_squared": 100.0, "flow": 0.1},
+            size=self.size,
+            lr=1e-3,
+            cosine=True,
+            trained=first[:2],
+            strong=0.3,
         )
-        more = {**STAGE1, "warp": 1.5}
+        more = {**STAGE1, "warp": 1.5, "flow": 0.1}
+        few = replace(flow, batch_size=8, strong=0.0)
         return {
-            "flow": here,
-            "stage1": replace(here, steps=300, losses=more, lr=5e-4, trained=first, start="flow"),
-            "stage2": replace(here, steps=300, losses=STAGE2, lr=5e-4, trained=second, start="stage1"),
+            "flow": flow,
+            "stage1": replace(few, steps=100, losses=more, lr=1e-4, trained=first, start="flow"),
+            "stage2": replace(few, steps=300, losses=STAGE2, lr=5e-4, trained=second, start="stage1"),
         }
 
     def losses(self, module: nn.Module, batch: Triples, terms: Collection[str]) -> dict[str, Tensor]:
