@@ -10,8 +10,9 @@ movement (the input) and a strong one (the target), drawn and aligned to 112x112
 1.67 to 3.33 times the input's; faces that the detector misses are left out. Methods with a factor get 2.5,
 the middle of that range, and the onset; the single-image network gets one picture. Figures go into
 benchmarks/results/magnification.json, the table into docs/magnification.md, the contact sheet into
-docs/images/magnification.jpg. "Flow re-applied" warps the input by the flow that the single-image network
-found in it, unmagnified.
+docs/images/magnification.jpg. "Flow re-applied" warps the input by the flow that a single-image network found
+in it, unmagnified: with and without refiner, and on grids of 8, 12 and 16. MEMM's student is trained with and
+without its teacher.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +61,22 @@ TRAINED = {"n_subjects": 2400, "clips_per_subject": 1, "seed": 0}  # one triple 
 JUDGED = {"n_subjects": 35, "clips_per_subject": 4, "seed": 1}
 VALIDATED = 60  # of the trained people
 PART = 50  # people drawn at a time
-NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "single_image": ("single_image", {}),
-    "single_image_tanh": ("single_image", {"flow_head": "tanh"}),
-    "single_image_12": ("single_image", {"k": 12}),
-    "single_image_16": ("single_image", {"k": 16}),
-    "memm": ("memm", {}),
+# Name -> method, settings, stages (all, or the flow alone: refiner and grid decide nothing else).
+NETWORKS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "single_image": ("single_image", {}, ("flow", "stage1", "stage2")),
+    "single_image_tanh": ("single_image", {"flow_head": "tanh"}, ("flow",)),
+    "single_image_12": ("single_image", {"k": 12}, ("flow",)),
+    "single_image_16": ("single_image", {"k": 16}, ("flow",)),
+    "memm": ("memm", {}, ("teacher", "student")),
+    "memm_alone": ("memm", {}, ("student",)),
 }
-NAMES = {
-    "single_image": "single image, 8x8, Mag1",
-    "single_image_tanh": "single image, no refiner",
-    "single_image_12": "single image, 12x12",
-    "single_image_16": "single image, 16x16",
-    "memm": "MEMM (two frames)",
+FLOWS = {
+    "single_image": "8x8, refiner",
+    "single_image_tanh": "8x8, no refiner",
+    "single_image_12": "12x12, refiner",
+    "single_image_16": "16x16, refiner",
 }
+GUIDED = {"memm": "MEMM, guided", "memm_alone": "MEMM, student alone"}
 SHOWN = 4  # faces of the contact sheet
 BEGIN, END = "<!-- made by benchmarks/magnification.py -->", "<!-- end -->"
 
@@ -139,12 +143,14 @@ def train_all(options: argparse.Namespace) -> None:
     watched = [clip for clip in clips if clip.subject in people[-VALIDATED:]]
     clips = [clip for clip in clips if clip.subject not in people[-VALIDATED:]]
     for name in options.only:
-        method_name, settings = NETWORKS[name]
+        method_name, settings, stages = NETWORKS[name]
         method = magnify.create(method_name, device="cpu", **settings)
-        for stage in method.recipes():
+        for stage in stages:
             if (options.train / name / f"{stage}.safetensors").is_file():
                 continue
             _, recipe = recipe_of(method, stage)
+            if recipe.start and recipe.start not in stages:  # without what should have been learned before
+                recipe = replace(recipe, start="", losses={"l1": 1.0})
             start = time.process_time()
 
             def told(done: int, total: int, shown: Any, label: str = f"{name} {stage}") -> None:
@@ -176,22 +182,28 @@ def methods(options: argparse.Namespace) -> dict[str, Method]:
     if options.lvmm is not None:
         lvmm = magnify.create("lvmm", factor=FACTOR, weights=str(options.lvmm), device="cpu")
         found["LVMM, published weights"] = two_frames(lvmm)
-    for name, (method_name, settings) in NETWORKS.items():
-        last = list(magnify.create(method_name, **settings).recipes())[-1]
-        file = options.weights / name / f"{last}.safetensors"
-        if not file.is_file():
-            print(f"{name} is not trained, and left out", file=sys.stderr)
-            continue
-        for cascade in (1, 2, 3) if name == "single_image" else (1,):
-            more = {"cascade": cascade} if method_name == "single_image" else {}
-            magnifier = magnify.create(method_name, weights=str(file), device="cpu", **more)
-            label = NAMES[name].replace("Mag1", f"Mag{cascade}")
-            found[label] = two_frames(magnifier)
-        if name == "single_image":
-            found["flow re-applied"] = _reapplied(
-                magnify.create(method_name, weights=str(file), device="cpu")
-            )
+    for name, label in GUIDED.items():
+        if (file := _trained(options, name)) is not None:
+            found[label] = two_frames(magnify.create("memm", weights=str(file), device="cpu"))
+    for name, label in FLOWS.items():
+        settings = NETWORKS[name][1]
+        if (file := _trained(options, name, "flow")) is not None:
+            found[f"flow re-applied, {label}"] = _reapplied(SingleImage(weights=str(file), **settings))
+    if (file := _trained(options, "single_image")) is not None:
+        found["flow re-applied, of Mag1"] = _reapplied(SingleImage(weights=str(file)))
+        for cascade in (1, 2, 3):
+            magnifier = SingleImage(weights=str(file), device="cpu", cascade=cascade)
+            found[f"single image, Mag{cascade}"] = two_frames(magnifier)
     return found
+
+
+def _trained(options: argparse.Namespace, name: str, stage: str | None = None) -> Path | None:
+    """Return the weights of a network's stage, the last if None; None, saying so, if they are not there."""
+    file = options.weights / name / f"{stage or NETWORKS[name][2][-1]}.safetensors"
+    if not file.is_file():
+        print(f"{file} is not there, and left out", file=sys.stderr)
+        return None
+    return file
 
 
 def _reapplied(magnifier: SingleImage) -> Method:
