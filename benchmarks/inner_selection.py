@@ -30,7 +30,7 @@ from sklearn.model_selection import GroupKFold  # noqa: E402
 from sklearn.svm import SVC  # noqa: E402
 
 from microexp import datasets  # noqa: E402
-from microexp.evaluate.folds import loso_folds  # noqa: E402
+from microexp.evaluate.folds import make_folds  # noqa: E402
 from microexp.evaluate.metrics import bootstrap_draws, intervals, scores  # noqa: E402
 from microexp.evaluate.versions import versions  # noqa: E402
 
@@ -114,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     data = datasets.create("megc2019_flow", root=options.root).load()
     y, groups, start = data.y, data.groups, time.perf_counter()
-    kernels, folds = Kernels(data.flow_images), loso_folds(data.groups)
+    kernels, folds = Kernels(data.flow_images), make_folds("loso", data.groups)
     done: list[tuple[np.ndarray, int]] = Parallel(options.jobs)(
         delayed(fold)(kernels, y, groups, f.train, f.test) for f in folds
     )

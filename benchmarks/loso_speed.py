@@ -34,9 +34,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from microexp import datasets, recognize
 from microexp.datasets.base import Dataset
-from microexp.evaluate.folds import loso_folds
-from microexp.evaluate.loso import Experiment, run_missing
-from microexp.evaluate.store import RunStore
+from microexp.evaluate.folds import make_folds
+from microexp.evaluate.loso import make_experiment, run_missing
 from microexp.evaluate.versions import versions
 from microexp.recognize.torch_base import TorchRecognizer
 
@@ -123,7 +122,7 @@ def plain(method: Method, data: Dataset, folds: int, epochs: int) -> float:
     """Train the first folds one after the other; return seconds."""
     images, labels = method.images(data.flow_images), torch.from_numpy(data.y.copy())
     start = time.perf_counter()
-    for fold in loso_folds(data.groups)[:folds]:
+    for fold in make_folds("loso", data.groups)[:folds]:
         order = fold.train[np.argsort(data.y[fold.train], kind="stable")]
         loader = DataLoader(TensorDataset(images[order], labels[order]), BATCH, shuffle=method.shuffle)
         test_loader = DataLoader(TensorDataset(images[fold.test], labels[fold.test]), batch_size=BATCH)
@@ -152,13 +151,11 @@ def ours(recognizer: TorchRecognizer, data: Dataset, folds: int) -> float:
     """Run the same folds in new workers, as `microexp evaluate` does; return seconds."""
     get_reusable_executor().shutdown(wait=True)
     with tempfile.TemporaryDirectory() as folder:
-        store = RunStore(Path(folder) / "run", {})
-        groups, n_classes = data.groups, len(data.classes)
-        experiment = Experiment(recognizer, data.y, groups, n_classes, "last-epoch", None, store, versions())
-        start = time.perf_counter()
-        run_missing(
-            experiment, data.flow_images, loso_folds(groups)[:folds], (0,), cpu_count(), lambda *_: None
+        experiment, every = make_experiment(
+            recognizer, data, selection="last-epoch", out=Path(folder) / "run"
         )
+        start = time.perf_counter()
+        run_missing(experiment, data.flow_images, every[:folds], (0,), cpu_count(), lambda *_: None)
         return time.perf_counter() - start
 
 

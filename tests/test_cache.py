@@ -101,7 +101,7 @@ def test_what_cannot_be_computed_leaves_nothing(root: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         cached("motion", "key", fail)
-    assert not root.exists()
+    assert not list((root / "motion").iterdir())
 
 
 def test_several_processes_may_share_it(root: Path) -> None:
@@ -115,6 +115,43 @@ def test_several_processes_may_share_it(root: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
     assert [process.wait(timeout=120) for process in processes] == [0] * 4
     assert len(list((root / "motion").iterdir())) == 6
+
+
+def test_what_several_want_at_the_same_moment_is_computed_once(root: Path, tmp_path: Path) -> None:
+    log, go = tmp_path / "log", tmp_path / "go"
+    code = (
+        "import os, sys, time\nimport numpy as np\nfrom pathlib import Path\n"
+        "from microexp.cache import cached\nlog, go = map(Path, sys.argv[1:])\n"
+        "def make():\n"
+        "    with log.open('a') as stream: stream.write('made\\n')\n"
+        "    time.sleep(0.3)\n"
+        "    return {'x': np.arange(4)}\n"
+        "log.with_name(f'ready{os.getpid()}').touch()\n"
+        "while not go.exists(): time.sleep(0.001)\n"
+        "assert cached('motion', 'key', make)['x'].tolist() == [0, 1, 2, 3]\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(log), str(go)]) for _ in range(4)]
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("ready*"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    go.touch()
+    assert [process.wait(timeout=120) for process in processes] == [0] * 4
+    assert log.read_text() == "made\n"
+    assert [file.suffix for file in (root / "motion").iterdir()] == [".npz"]
+
+
+def test_who_computed_it_and_was_killed_is_no_obstacle(root: Path) -> None:
+    code = (
+        "import os, signal\nfrom microexp.cache import cached\n"
+        "cached('motion', 'key', lambda: os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert [file.suffix for file in (root / "motion").iterdir()] == [".lock"]
+    assert usage()[0].files == 0
+    made, make = counting()
+    cached("motion", "key", make)
+    assert made
+    assert [file.suffix for file in (root / "motion").iterdir()] == [".npz"]
 
 
 def test_usage_and_clear(root: Path) -> None:

@@ -4,7 +4,8 @@
 
 The key says what the arrays are made from: content, parameters, code. A file is written under a temporary
 name and then renamed, and carries a checksum of its contents; one that is damaged counts as absent. So
-several processes may share a cache, and one that cannot be written costs time, never the result.
+several processes may share a cache, and one that cannot be written costs time, never the result. Who wants
+what another is just computing waits for it.
 
 Layout: ``<root>/<kind>/<32 hex digits>.npz``, the root being ``$MICROEXP_CACHE`` if set, else the user's
 cache folder. Reading a file renews its time stamp, so the oldest files are those longest unused.
@@ -31,13 +32,14 @@ from typing import Any
 import numpy as np
 
 from microexp.errors import MicroexpWarning, OptionError
+from microexp.locks import Lock
 
 Arrays = dict[str, np.ndarray]
 KEEP_FREE = 1 << 30  # bytes of the disk that are left to others
 _SUM = 32  # bytes of the checksum that a file starts with
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
-_OURS = re.compile(r"[0-9a-f]{32}\.npz|[\w.-]+\.(safetensors|part)")  # nothing else is counted or deleted
-_ABANDONED = 3600  # seconds after which a half-written file is nobody's
+_OURS = re.compile(r"[0-9a-f]{32}\.npz|[\w.-]+\.(safetensors|part|lock)")  # only these are counted, deleted
+_ABANDONED = 3600  # seconds after which a half-written file or a lock is nobody's
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,20 @@ def cached(kind: str, key: object, make: Callable[[], Arrays]) -> Arrays:
     known = _read(file)
     if known is not None:
         return known
+    lock = Lock(file.with_suffix(".lock"))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.wait()
+    except OSError as error:
+        _cannot_keep(file.parent, error)
+        return make()
+    try:
+        return _read(file) or _made(file, make)
+    finally:
+        lock.release()
+
+
+def _made(file: Path, make: Callable[[], Arrays]) -> Arrays:
     arrays = make()
     _write(file, arrays)
     return arrays
@@ -230,7 +246,7 @@ def clear(kind: str | None = None, older_than: float = 0.0) -> tuple[int, int]:
     chosen = [kind] if kind else [one for one in kinds() if one != "weights"]
     for folder in map(cache_folder, chosen):
         for file, status in _files(folder):
-            # A .part may be what another process is writing at this moment.
+            # What another process is writing at this moment, or its lock.
             if status.st_mtime <= (min(latest, time.time() - _ABANDONED) if _is_part(file) else latest):
                 file.unlink(missing_ok=True)
                 files, freed = files + 1, freed + status.st_size
@@ -264,7 +280,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _is_part(file: Path) -> bool:
-    return file.suffix == ".part"
+    return file.suffix in (".part", ".lock")
 
 
 @lru_cache(maxsize=64)
@@ -312,7 +328,6 @@ def _write(file: Path, arrays: Arrays) -> None:
     data = buffer.getvalue()
     temporary: Path | None = None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(file.parent).free - len(data) < KEEP_FREE:
             _warn_once(f"less than {KEEP_FREE >> 30} GB is free on the disk of {file.parent}")
             return
@@ -324,7 +339,11 @@ def _write(file: Path, arrays: Arrays) -> None:
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        _warn_once(f"{file.parent}: {error.strerror or error}")
+        _cannot_keep(file.parent, error)
+
+
+def _cannot_keep(folder: Path, error: OSError) -> None:
+    _warn_once(f"{folder}: {error.strerror or error}")
 
 
 @lru_cache(maxsize=16)  # once a process and cause
@@ -333,5 +352,5 @@ def _warn_once(cause: str) -> None:
         f"nothing is cached ({cause}); results are the same, but are computed anew each time. Free space, "
         "for instance with 'microexp cache clear', or set MICROEXP_CACHE to another folder",
         MicroexpWarning,
-        stacklevel=4,
+        stacklevel=5,
     )

@@ -66,7 +66,11 @@ def test_list_names_the_shipped_tables() -> None:
 def test_plan_writes_nothing_and_run_status_and_report_go_on_from_there(
     tmp_path: Path, spec: Path, options: list[object]
 ) -> None:
-    (job,) = json.loads(run("plan", spec, *options, "--json").stdout)["jobs"]
+    planned = json.loads(run("plan", spec, *options, "--no-probe", "--json").stdout)
+    (job,) = planned["jobs"]
+    assert (planned["spec"]["title"], planned["spec"]["protocol"]) == ("Small", "loso")  # a default, shown
+    assert planned["factors"] == []
+    assert "estimate" not in planned
     assert (job["status"], job["folds"], job["folds_done"]) == ("to do", 4, 0)
     assert not (tmp_path / "out").exists()
     answer = run("run", spec, *options, "--param", "C=0.1")
@@ -90,6 +94,48 @@ def test_a_failed_job_gives_exit_code_1_and_its_reason(spec: Path, options: list
     assert "done" in answer.output
 
 
+def test_a_failed_job_is_run_again_only_if_told_so(tmp_path: Path, spec: Path, options: list[object]) -> None:
+    assert run("run", spec, *options).exit_code == 0
+    (folder,) = (tmp_path / "out" / "runs").iterdir()
+    key = folder.name.rpartition("-")[2]
+    (folder / "summary.json").unlink()
+    (tmp_path / "out" / "failed" / f"{key}.json").write_text('{"label": "svm", "reason": "no memory"}')
+    again = run("run", spec, *options)
+    assert again.exit_code == 1
+    assert "svm: no memory" in again.output
+    assert run("run", spec, *options, "--retry-failed").exit_code == 0
+    assert not list((tmp_path / "out" / "failed").iterdir())
+
+
+def test_plan_says_what_it_will_cost(spec: Path, options: list[object]) -> None:
+    answer = run("plan", spec, *options)
+    assert answer.exit_code == 0
+    assert "1 job, 4 folds" in answer.output
+    assert "On 1 worker about" in answer.output
+    expected = json.loads(run("plan", spec, *options, "--json").stdout)["estimate"]
+    assert expected["units"]["fold"] == 4
+    assert expected["workers"] == 1
+
+
+def test_many_jobs_are_counted_and_not_listed(spec: Path, options: list[object]) -> None:
+    spec.write_text("title: t\nrecognisers:\n")
+    with spec.open("a") as stream:
+        stream.writelines(
+            f"  - {{label: r{k}, method: linear_svm, params: {{C: {k}.5}}}}\n" for k in range(41)
+        )
+    answer = run("plan", spec, *options, "--no-probe")
+    assert answer.exit_code == 0
+    assert "0/41" in answer.output
+    assert "r17" not in answer.output
+
+
+def test_report_takes_what_to_show_beside_it(spec: Path, options: list[object]) -> None:
+    assert run("run", spec, *options).exit_code == 0
+    kept = ["report", spec, "--out", options[-3]]
+    assert run(*kept, "--against", "published").exit_code == 0
+    assert run(*kept, "--against", "nobody").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,6 +147,8 @@ def test_a_failed_job_gives_exit_code_1_and_its_reason(spec: Path, options: list
         (["run", "bowam_table4", "--database", "synthetic", "--param", "sice=3"], "mean 'size'"),
         (["run", "bowam_table8", "--database", "synthetic", "--param", "ratio=3"], "sets it itself"),
         (["status", "bowam_table4", "--out", "no/such"], "holds no benchmark"),
+        (["run", "bowam_table4", "--scheduler", "tcp://x:1"], "is for the engine dask"),
+        (["run", "bowam_table4", "--jobs", "0"], "jobs must be 1 or more"),
     ],
 )
 def test_bad_input_gets_one_clear_error_and_nothing_is_written(
@@ -117,7 +165,7 @@ def test_leaking_selection_is_warned_of_once(spec: Path, options: list[object]) 
     spec.write_text("title: t\ndefaults: {epochs: 2, device: cpu}\nrecognisers:\n")
     with spec.open("a") as stream:
         stream.writelines(f"  - {{label: n{k}, method: ststnet, params: {{lr: {k}.0}}}}\n" for k in (1, 2))
-    answer = run("plan", spec, *options, "--selection", "test-fold")
+    answer = run("plan", spec, *options, "--selection", "test-fold", "--no-probe")
     assert answer.output.count("LEAK") == 1
 
 
@@ -125,7 +173,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(
     tmp_path: Path, spec: Path, options: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(bars: Bars, what: str, done: int, total: int) -> None:
-        if (what, done) == ("1/1 svm: folds", 2):
+        if (what, done) == ("units", 3):  # the features and two folds
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -43,6 +43,10 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     plan.write(tmp_path / "out")
     assert Plan.read(tmp_path / "out", "small") == plan
     assert [job.key for job in Plan.read(tmp_path / "out", "small").jobs] == [job.key for job in plan.jobs]
+    assert plan.factors == []
+    assert plan.spec["seeds"] == [0, 1]
+    assert plan.spec["protocol"] == "loso"
+    assert plan.spec["databases"][0]["params"] == {"n_subjects": 3, "clips_per_subject": 3, "size": 64}
     with pytest.raises(OptionError, match="holds the benchmark small, not large"):
         Plan.read(tmp_path / "out", "large")
     with pytest.raises(PathMissingError, match="holds no benchmark"):
@@ -96,9 +100,9 @@ def test_a_fault_of_an_option_is_named_by_it(changes: Changes, message: str) -> 
 def test_an_option_for_one_database_is_refused_where_there_are_two() -> None:
     text = TEXT.replace("databases:", "databases:\n  - name: megc2019_flow")
     with pytest.raises(
-        OptionError, match="--root is for one database, the spec has megc2019_flow, synthetic"
+        OptionError, match="--labels is for one database, the spec has megc2019_flow, synthetic"
     ):
-        make_tasks(parse_spec(text, "t.yaml", Changes(root="x")))
+        make_tasks(parse_spec(text, "t.yaml", Changes(labels="megc3")))
 
 
 def test_a_row_that_cannot_run_on_a_database_says_so_and_hinders_no_other(tmp_path: Path) -> None:
@@ -127,6 +131,24 @@ def test_a_row_may_have_a_preparation_of_its_own() -> None:
     wrong = text.replace("scale=2", "scale=0")
     with pytest.raises(SpecError, match=r"small\.yaml.*prepare.*scale"):
         make_tasks(parse_spec(wrong, "small.yaml"), jobs=1)
+
+
+def test_folds_are_those_of_the_protocol() -> None:
+    text = TEXT.replace("n_subjects: 3", "n_subjects: 11").replace(
+        "clips_per_subject: 3", "clips_per_subject: 1"
+    )
+    loso, by_subject = (
+        make_tasks(parse_spec(part, "small.yaml"))[0].job for part in (text, f"{text}protocol: subjects-5\n")
+    )
+    assert (loso.subjects, loso.n_folds, loso.folds) == (11, 11, 22)
+    assert (by_subject.subjects, by_subject.n_folds, by_subject.folds) == (11, 10, 20)
+    assert loso.key != by_subject.key
+
+
+def test_a_protocol_that_the_subjects_are_too_few_for_is_a_problem_of_the_job() -> None:
+    job = make_tasks(parse_spec(f"{TEXT}protocol: subjects-5\n", "small.yaml"))[0].job
+    assert "needs 10 subjects" in job.problem
+    assert job.folds == 0
 
 
 def test_a_shipped_table_plans_on_any_database() -> None:

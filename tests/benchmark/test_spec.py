@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexp.benchmark import Changes, SpecError, load_spec, make_recognizers, shipped_specs
+from microexp.benchmark import Changes, SpecError, load_spec, make_recognizers
 from microexp.benchmark.spec import parse_spec
 from microexp.errors import MicroexpError, PathMissingError, UnknownNameError
 
@@ -61,6 +63,7 @@ def test_any_text_is_a_spec_or_one_clear_error(text: str) -> None:
         ("title: Two rows", "title: x\nseeds: ['3']", r"line 2, seeds\[0\]: .* valid integer, not '3'"),
         ("title: Two rows", "title: x\nselection: best", r"line 2, selection: .*'last-epoch'"),
         ("title: Two rows", "title: [", r"line \d+: "),
+        ("title: Two rows", "title: x\nprotocol: 70/20/10", r"line 2, protocol: .*'subjects-5'"),
         (GOOD, "title: x\nrecognisers: []\n", r"line 2, recognisers: .*at least 1 item"),
         (GOOD, "- title\n", "is no spec"),
         (GOOD, "", "is no spec"),
@@ -143,35 +146,18 @@ def test_what_a_preset_sets_is_not_overridden_by_the_command_line() -> None:
         make_recognizers(load_spec("bowam_table8", Changes(params={"ratio": 2})))
 
 
+def test_a_root_for_several_databases_is_the_folder_of_all() -> None:
+    two = GOOD.replace("databases:", "databases:\n  - {name: casme2}")
+    roots = [database.root for database in parse_spec(two, "g", Changes(root="there")).databases]
+    assert roots == [str(Path("there") / "casme2"), str(Path("there") / "synthetic")]
+    (one,) = parse_spec(two, "g", Changes(database="casme2", root="there")).databases
+    assert one.root == "there"
+    same = GOOD.replace("databases:", "databases:\n  - {name: synthetic, labels: emotion7}")
+    assert {d.root for d in parse_spec(same, "g", Changes(root="there")).databases} == {"there"}
+
+
 def test_a_spec_that_is_not_there_is_named() -> None:
     with pytest.raises(UnknownNameError, match="mean 'bowam_table4'"):
         load_spec("bowam_tabel4")
     with pytest.raises(PathMissingError, match="no/such.yaml"):
         load_spec("no/such.yaml")
-
-
-def test_the_tables_of_the_bowam_paper_are_shipped_in_order() -> None:
-    assert list(shipped_specs()) == [f"bowam_table{n}" for n in range(4, 12)]
-
-
-@pytest.mark.parametrize("name", shipped_specs())
-def test_every_row_of_a_shipped_spec_can_be_created_and_no_two_are_the_same(name: str) -> None:
-    spec = load_spec(name)
-    made = [repr(sorted(r.get_params().items(), key=str)) for r in make_recognizers(spec)]
-    assert len(set(made)) == len(spec.recognisers)
-    assert spec.source.endswith(name.replace("bowam_table", "table "))
-    assert "test subject" in spec.published_protocol
-    assert not spec.databases
-    assert all({"UF1", "UAR"} <= row.published.keys() for row in spec.recognisers)
-
-
-def test_the_papers_own_model_has_the_same_figures_and_settings_in_every_table() -> None:
-    ours = []
-    for name in shipped_specs():
-        spec = load_spec(name)
-        made = zip(spec.recognisers, make_recognizers(spec), strict=True)
-        best = [(row, r) for row, r in made if row.published["UF1"] == 0.9090]
-        assert len(best) == 1
-        ours.append((best[0][0].published["UAR"], repr(best[0][1].get_params())))
-    assert len(set(ours)) == 1
-    assert ours[0][0] == 0.9103

@@ -11,38 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from microexp import recognize
-from microexp.errors import DataError, OptionError, WeightsError
+from microexp.cli import app
+from microexp.datasets.base import Dataset
+from microexp.errors import DataError, IncompleteResultError, OptionError, WeightsError
 from microexp.evaluate import LeakageWarning, loso
-from microexp.evaluate.folds import inner_split, loso_folds
+from microexp.evaluate.loso import finish, make_experiment
 from microexp.recognize.linear_svm import LinearSVM
 from tests.conftest import flow_dataset, write_megc_tree
 
 
 def quick_net(**params: object) -> object:
     return recognize.create("ststnet", **{"epochs": 3, "lr": 0.003, "device": "cpu", **params})
-
-
-def test_folds_leave_one_subject_out_and_cover_every_row_once() -> None:
-    groups = flow_dataset(subjects=5).groups
-    folds = loso_folds(groups)
-    assert sorted(np.concatenate([f.test for f in folds])) == list(range(len(groups)))
-    for fold in folds:
-        assert set(groups[fold.test]) == {fold.subject}
-        assert fold.subject not in groups[fold.train]
-        assert len(fold.train) + len(fold.test) == len(groups)
-
-
-def test_subjects_of_one_name_in_two_databases_are_two() -> None:
-    data = flow_dataset(subjects=2, databases=2)
-    data.table["subject"] = "s1"
-    assert len(loso_folds(data.groups)) == 2
-
-
-def test_one_subject_cannot_be_left_out() -> None:
-    with pytest.raises(DataError, match="two subjects or more"):
-        loso_folds(flow_dataset(subjects=1).groups)
 
 
 def test_a_planted_signal_is_found_and_the_table_is_complete() -> None:
@@ -91,15 +73,6 @@ def test_test_fold_selection_warns_marks_and_keeps_the_honest_figure_beside_it(t
     assert "LEAKS" in (tmp_path / "leaky" / "predictions.csv").read_text()
 
 
-def test_inner_subjects_never_see_the_test_subject() -> None:
-    groups = flow_dataset(subjects=12, databases=2).groups
-    for fold in loso_folds(groups):
-        train, inner = inner_split(groups, fold.train, seed=3)
-        assert set(train) | set(inner) == set(fold.train)
-        assert not set(groups[train]) & set(groups[inner])
-        assert {g.split("/")[0] for g in groups[inner]} == {"db0", "db1"}
-
-
 @pytest.mark.parametrize("selection", ["last-epoch", "inner-subjects", "test-fold"])
 def test_only_the_leaking_selection_is_moved_by_the_labels_of_the_test_subject(selection: str) -> None:
     """Turn the labels of one subject around: what is predicted of it must not move by a bit."""
@@ -112,6 +85,103 @@ def test_only_the_leaking_selection_is_moved_by_the_labels_of_the_test_subject(s
         a, b = (loso(recognizer, d, selection=selection, jobs=1) for d in (data, turned))
     same = (a.probabilities[:, subject] == b.probabilities[:, subject]).all()
     assert same == (selection != "test-fold")
+
+
+@pytest.mark.parametrize("protocol", ["subjects-5", "samples-5"])
+def test_who_chooses_the_epoch_of_a_part_is_not_in_it(tmp_path: Path, protocol: str) -> None:
+    """Turn the labels of one tested part around: what is predicted of it must not move by a bit."""
+    data, turned = (flow_dataset(subjects=10, clips=2, seed=3) for _ in range(2))
+    outcomes = []
+    for name, d in (("as it is", data), ("turned", turned)):
+        experiment, folds = make_experiment(
+            quick_net(epochs=6), d, selection="inner-subjects", protocol=protocol, out=tmp_path / name
+        )
+        outcomes.append(experiment.fold_result(d.flow_images, folds[2], seed=0))
+        turned.table.loc[folds[2].test, "label"] = (turned.table.loc[folds[2].test, "label"] + 1) % 3
+    assert outcomes[0].truth != outcomes[1].truth
+    assert outcomes[0].probabilities == outcomes[1].probabilities
+    assert outcomes[0].subject.startswith("part 3 of 10 (")
+
+
+def faces_with_a_label_each(subjects: int = 12, clips: int = 5) -> Dataset:
+    """Pictures that tell who it is and nothing else; all clips of a person have the same drawn label."""
+    data, rng = flow_dataset(subjects, clips), np.random.default_rng(5)
+    faces = np.repeat(rng.uniform(0, 1, (subjects, 3, 28, 28)), clips, axis=0)
+    X = (faces + rng.normal(0, 0.05, faces.shape)).clip(0, 1).astype(np.float32)
+    table = data.table.assign(label=np.repeat(rng.permutation(np.arange(subjects) % 3), clips))
+    return Dataset(table, data.classes, flow_images=X, scheme="megc3")
+
+
+def test_by_sample_who_it_is_is_enough_and_by_subject_it_is_no_help() -> None:
+    data, svm = faces_with_a_label_each(), recognize.create("linear_svm", C=1.0)
+    with pytest.warns(LeakageWarning, match="clips of the same people; its figures LEAK"):
+        by_sample = loso(svm, data, protocol="samples-5", jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LeakageWarning)
+        by_subject = loso(svm, data, protocol="subjects-5", jobs=1)
+    assert by_sample.scores().war == 1.0
+    assert by_subject.scores().war < 0.6
+    assert by_sample.leaks
+    assert not by_subject.leaks
+
+
+def test_the_protocol_is_in_every_output(tmp_path: Path) -> None:
+    with pytest.warns(LeakageWarning):
+        result = loso(
+            recognize.create("linear_svm"),
+            flow_dataset(subjects=6),
+            protocol="samples-5",
+            jobs=1,
+            out=tmp_path / "run",
+        )
+    assert result.rules == ("LEAKS: subjects on both sides; no epochs",)
+    assert any("LEAK" in remark and "subjects-5" in remark for remark in result.remarks)
+    result.save(tmp_path / "run")
+    for name in ("table.csv", "predictions.csv", "summary.json"):
+        assert "LEAKS: subjects on both sides" in (tmp_path / "run" / name).read_text()
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["leaks"] is True
+    assert summary["config"]["protocol"] == "five-fold cross-validation by sample"
+    assert len(fold_files(tmp_path / "run")) == 10
+
+
+def test_the_command_line_takes_the_protocol_and_says_it(tmp_path: Path) -> None:
+    root, out = write_megc_tree(tmp_path / "megc"), tmp_path / "run"
+    options = ["--database", "megc2019_flow", "--root", str(root), "--out", str(out), "--jobs", "1"]
+    command = ["evaluate", "linear_svm", *options, "--protocol"]
+    answer = CliRunner().invoke(app, [*command, "samples-5"])
+    assert answer.exit_code == 0, answer.output
+    said = " ".join(answer.output.split())
+    assert "Ten-fold cross-validation by sample" in said
+    assert "its figures LEAK" in said
+    assert "LEAKS: subjects on both sides" in said
+    refused = CliRunner().invoke(app, [*command, "subjects-5"])
+    assert isinstance(refused.exception, DataError)
+    assert "needs 10 subjects or more; there are 4" in str(refused.exception)
+
+
+def test_another_protocol_in_the_folder_of_a_run_is_refused(tmp_path: Path) -> None:
+    data, svm = flow_dataset(subjects=10, clips=2), recognize.create("linear_svm")
+    loso(svm, data, protocol="subjects-5", jobs=1, out=tmp_path / "run")
+    with pytest.raises(OptionError, match="protocol was 'five-fold cross-validation by subject'"):
+        loso(svm, data, jobs=1, out=tmp_path / "run")
+
+
+def test_folds_run_one_by_one_in_any_order_give_the_same_figures(tmp_path: Path) -> None:
+    data, svm = flow_dataset(subjects=10, clips=2), recognize.create("linear_svm", C=0.1)
+    experiment, folds = make_experiment(
+        svm, data, selection="last-epoch", protocol="subjects-5", out=tmp_path / "run"
+    )
+    features = experiment.store.features(lambda: svm.features(data.inputs))
+    for fold in folds[:0:-1]:
+        experiment.run(features, fold, seed=0)
+    with pytest.raises(IncompleteResultError, match="9 of 10 folds"):
+        finish(experiment, folds, (0,), data)
+    experiment.run(features, folds[0], seed=0)
+    one_by_one = finish(experiment, folds, (0,), data)
+    together = loso(svm, data, protocol="subjects-5", jobs=1, seeds=(0,))
+    assert (one_by_one.probabilities == together.probabilities).all()
+    assert one_by_one.table.equals(together.table)
 
 
 def test_inner_subjects_selection_runs_and_names_its_rule() -> None:
@@ -130,6 +200,8 @@ def test_inner_subjects_selection_runs_and_names_its_rule() -> None:
         ("linear_svm", {"seeds": (1, 1)}, "different numbers"),
         ("lbp_top", {}, "needs the frames of the clips"),
         ("linear_svm", {"weights": "."}, "has no weights to load"),
+        ("linear_svm", {"protocol": "holdout"}, "is none of loso, subjects-5, samples-5"),
+        ("ststnet", {"protocol": "samples-5", "weights": "."}, "use protocol loso, not samples-5"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(

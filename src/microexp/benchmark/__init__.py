@@ -5,7 +5,8 @@ goes through the jobs and can be stopped at any moment, `write_reports` makes th
 """
 
 from microexp.benchmark._document import SpecError
-from microexp.benchmark.plan import Job, Plan, Task, make_plan, make_recognizers, make_tasks
+from microexp.benchmark._recognisers import make_recognizers
+from microexp.benchmark.plan import Job, Plan, Task, make_plan, make_quality_tasks, make_tasks
 from microexp.benchmark.report import write_reports
 from microexp.benchmark.run import State, run, states
 from microexp.benchmark.spec import Changes, Spec, load_spec, shipped_specs
@@ -20,6 +21,7 @@ __all__ = [
     "Task",
     "load_spec",
     "make_plan",
+    "make_quality_tasks",
     "make_recognizers",
     "make_tasks",
     "run",

@@ -71,7 +71,7 @@ class Document:
         node, line = self._root, 1 if self._root is None else self._root.start_mark.line + 1
         for depth, part in enumerate(place):
             if isinstance(node, yaml.MappingNode):
-                pairs = [(key, value) for key, value in node.value if key.value == part]
+                pairs = [(key, value) for key, value in node.value if key.value == str(part)]
                 if not pairs:
                     return line, place[:depth]
                 key, node = pairs[0]

@@ -1,8 +1,8 @@
 """From a spec to its jobs: everything is created and checked before anything runs.
 
-A job is one recogniser on one database under the seeds of the spec, judged by leave-one-subject-out. Its
-key is the key of that run (see `microexp.evaluate.store`); jobs of the same key share one folder, so what two
-rows or two specs have in common is computed once.
+A job is one recogniser on one variant of one database under the seeds of the spec, judged by its protocol.
+Its key is the key of that run (see `microexp.evaluate.store`); jobs of the same key share one folder, so what
+two rows or two specs have in common is computed once.
 """
 
 from __future__ import annotations
@@ -10,24 +10,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microexp import datasets, recognize
-from microexp.benchmark._document import Place
-from microexp.benchmark.spec import (
-    DatabaseSpec,
-    RecogniserSpec,
-    Spec,
-    check_one_database,
-)
+import numpy as np
+
+from microexp.benchmark._data import Ready, load, make_steps, prepared
+from microexp.benchmark._recognisers import make_recognizers
+from microexp.benchmark.quality import QualityTask
+from microexp.benchmark.spec import DatabaseSpec, RecogniserSpec, Spec, check_one_database
+from microexp.benchmark.variants import make_variants
 from microexp.datasets.base import Dataset
-from microexp.errors import DataError, MicroexpError, OptionError, PathMissingError, UnknownNameError
-from microexp.evaluate.folds import loso_folds
+from microexp.errors import DataError, MicroexpError, OptionError, PathMissingError
+from microexp.evaluate.folds import make_folds
 from microexp.evaluate.loso import check_protocol, run_config
-from microexp.evaluate.prepare import prepare, read_step
 from microexp.evaluate.store import canonical_json, run_key, write_atomically
 from microexp.evaluate.workers import Progress
 from microexp.recognize.base import Recognizer
@@ -40,7 +38,7 @@ PLAN_FILE, RUNS, FAILED = "plan.json", "runs", "failed"
 
 @dataclass(frozen=True)
 class Job:
-    """One row of the table on one database, as JSON values.
+    """One recogniser on one variant of one database, as JSON values.
 
     Attributes
     ----------
@@ -55,13 +53,19 @@ class Job:
     seeds : list of int
         The whole protocol once under each.
     clips, subjects : int
-        Of the prepared data; there are as many folds a seed as subjects.
+        Of the prepared data.
+    n_folds : int
+        Folds of the protocol, a seed; 0 where it cannot run.
     remarks : list of str
         What has to be said of the data.
     parameters, multiply_adds : int or None
         Of the network, as `microexp.recognize.complexity` counts them; None where there is no network.
     problem : str
         Why it cannot run on these data; empty if it can.
+    variant : str
+        What the clips went through, by its label; empty where the spec has one variant only.
+    factors : mapping
+        What is varied, and its level here.
     """
 
     label: str
@@ -73,10 +77,13 @@ class Job:
     seeds: list[int]
     clips: int
     subjects: int
+    n_folds: int
     remarks: list[str]
     parameters: int | None = None
     multiply_adds: int | None = None
     problem: str = ""
+    variant: str = ""
+    factors: Mapping[str, str | int] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -91,12 +98,12 @@ class Job:
     @property
     def folds(self) -> int:
         """Folds under all seeds."""
-        return len(self.seeds) * self.subjects
+        return len(self.seeds) * self.n_folds
 
     def folder(self, out: Path) -> Path:
-        """Return the folder of the run: the one of this key if there is one, else one of this label."""
+        """Return the folder of the run: the one of this key if there is one, else one of these labels."""
         there = sorted((out / RUNS).glob(f"*-{self.key}"))
-        plain = re.sub(r"[^A-Za-z0-9._]+", "-", self.label).strip("-.") or "row"
+        plain = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.label} {self.variant}").strip("-.") or "row"
         return there[0] if there else out / RUNS / f"{plain}-{self.key}"
 
 
@@ -112,8 +119,12 @@ class Plan:
         Which epoch of a network counts.
     changes : list of str
         What was changed at run time.
+    factors : list of str
+        Names of what is varied between the variants; empty where there is one variant only.
+    spec : mapping
+        The whole spec with its defaults, and with what was changed at run time, as JSON values.
     jobs : list of Job
-        Rows by databases.
+        Databases by recognisers by variants.
     """
 
     name: str
@@ -123,6 +134,8 @@ class Plan:
     published_protocol: str
     selection: str
     changes: list[str]
+    factors: list[str]
+    spec: Mapping[str, Any]
     jobs: list[Job]
 
     def write(self, out: Path) -> None:
@@ -158,11 +171,26 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A job and what it is computed with."""
+    """A job and what it is computed with.
+
+    Attributes
+    ----------
+    job : Job
+        Which.
+    recognizer : Recognizer
+        Unfitted.
+    dataset : Dataset
+        The clips as the recogniser gets them.
+    restored, original : Dataset or None
+        Where the variant restores clips, these before what the row alone does to them, and what they are
+        compared with.
+    """
 
     job: Job
     recognizer: Recognizer
     dataset: Dataset
+    restored: Dataset | None = None
+    original: Dataset | None = None
 
 
 def make_tasks(spec: Spec, jobs: int | None = None, progress: Progress | None = None) -> list[Task]:
@@ -182,32 +210,49 @@ def make_tasks(spec: Spec, jobs: int | None = None, progress: Progress | None = 
     Returns
     -------
     list of Task
-        Rows by databases, in the order of the spec. One that cannot run on its database says so in
-        ``job.problem`` and hinders no other.
+        Databases by recognisers by variants, in the order of the spec, so that neighbours work on different
+        clips. One that cannot run on its data says so in ``job.problem`` and hinders no other.
 
     Raises
     ------
     SpecError
-        If a method, parameter, database, step or label scheme is unknown or has a value that cannot be used,
-        or a database is not where it should be; the message names file, line and key.
+        If a method, parameter, database, step, scale, name of weights or label scheme is unknown or has a
+        value that cannot be used, or a database is not where it should be; the message names file, line and
+        key.
     OptionError
         If the options at run time do not say which database is meant.
     """
     check_one_database(spec)
-    recognizers = make_recognizers(spec)
-    steps = _steps(spec)
-    loaded = [_load(spec, i) for i in range(len(spec.databases))]
-    ready = [_prepared(spec, dataset, steps, jobs, progress) for dataset in loaded]
-    return [
-        Task(_job(spec, row, database, recognizer, dataset), recognizer, dataset)
-        for database, datasets_of_rows in zip(spec.databases, ready, strict=True)
-        for row, recognizer, dataset in zip(spec.recognisers, recognizers, datasets_of_rows, strict=True)
-    ]
+    recognizers, variants = make_recognizers(spec), make_variants(spec)
+    steps = make_steps(spec)
+    loaded = [load(spec, i) for i in range(len(spec.databases))]
+    tasks: list[Task] = []
+    for database, dataset in zip(spec.databases, loaded, strict=True):
+        by_row = prepared(spec, dataset, variants, steps, jobs, progress)
+        for row, recognizer, ready in zip(spec.recognisers, recognizers, by_row, strict=True):
+            tasks += _row_tasks(spec, row, database, recognizer, ready)
+    return tasks
 
 
-def make_recognizers(spec: Spec) -> list[Recognizer]:
-    """Create the recogniser of every row and check its parameters; raises as `make_tasks`."""
-    return [_recognizer(spec, i) for i in range(len(spec.recognisers))]
+def make_quality_tasks(spec: Spec, tasks: Sequence[Task]) -> list[QualityTask]:
+    """Return what measures the quality of restored clips: one a database and variant that has originals.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is run.
+    tasks : sequence of Task
+        Of this spec.
+    """
+    if spec.restorations is None:
+        return []
+    found: dict[str, QualityTask] = {}
+    for task in tasks:
+        if task.restored is not None and task.original is not None:
+            job = task.job
+            made = QualityTask(job.database, job.variant, job.factors, task.restored, task.original)
+            found.setdefault(made.key, made)
+    return list(found.values())
 
 
 def make_plan(spec: Spec, tasks: Sequence[Task]) -> Plan:
@@ -220,34 +265,66 @@ def make_plan(spec: Spec, tasks: Sequence[Task]) -> Plan:
         published_protocol=spec.published_protocol,
         selection=spec.selection,
         changes=spec.changes.said,
+        factors=list(tasks[0].job.factors) if tasks else [],
+        spec=json.loads(json.dumps(spec.model_dump(), default=str)),
         jobs=[task.job for task in tasks],
     )
 
 
-def _job(
-    spec: Spec, row: RecogniserSpec, database: DatabaseSpec, recognizer: Recognizer, dataset: Dataset
-) -> Job:
-    problem, subjects, size = "", 0, None
+def _row_tasks(
+    spec: Spec,
+    row: RecogniserSpec,
+    database: DatabaseSpec,
+    recognizer: Recognizer,
+    ready: Sequence[Ready],
+) -> list[Task]:
+    """Return the tasks of a row on all variants of a database."""
+    size, problem = None, ""
     try:
-        size = _complexity(recognizer, len(dataset.classes))
-        check_protocol(recognizer, dataset, spec.selection, spec.seeds, None, None)
-        subjects = len(loso_folds(dataset.groups))
+        size = _complexity(recognizer, len(ready[0].dataset.classes))
     except MicroexpError as error:
         problem = str(error)
+    tasks = []
+    for one in ready:
+        job = _job(spec, row, database, recognizer, one, problem)
+        if size is not None:
+            job = replace(job, parameters=size.parameters, multiply_adds=size.multiply_adds)
+        tasks.append(Task(job, recognizer, one.dataset, one.restored, one.original))
+    return tasks
+
+
+def _job(
+    spec: Spec,
+    row: RecogniserSpec,
+    database: DatabaseSpec,
+    recognizer: Recognizer,
+    ready: Ready,
+    problem: str,
+) -> Job:
+    dataset, n_folds = ready.dataset, 0
+    problem = ready.problem or problem
+    try:
+        if not problem:
+            check_protocol(recognizer, ready.checked, spec.selection, spec.seeds, None, None, spec.protocol)
+            n_folds = len(make_folds(spec.protocol, dataset.groups))
+    except MicroexpError as error:
+        problem = str(error)
+    config = run_config(recognizer, dataset, spec.selection, None, spec.protocol)
     return Job(
         label=row.label,
         database=database.name,
         data=json.loads(canonical_json(database.params)),
         published=row.published,
         note=row.note,
-        config=json.loads(canonical_json(run_config(recognizer, dataset, spec.selection, None))),
+        config=json.loads(canonical_json(config)),
         seeds=spec.seeds,
         clips=len(dataset),
-        subjects=subjects,
+        subjects=len(np.unique(dataset.groups)),
+        n_folds=n_folds,
         remarks=list(dataset.remarks),
-        parameters=None if size is None else size.parameters,
-        multiply_adds=None if size is None else size.multiply_adds,
         problem=problem,
+        variant=ready.variant.label,
+        factors=ready.variant.factors,
     )
 
 
@@ -259,129 +336,3 @@ def _complexity(recognizer: Recognizer, n_classes: int) -> Complexity | None:
     from microexp.recognize.torch_base import TorchRecognizer
 
     return complexity(recognizer, n_classes) if isinstance(recognizer, TorchRecognizer) else None
-
-
-def _recognizer(spec: Spec, i: int) -> Recognizer:
-    """Create the recogniser of a row; blame the key that is at fault."""
-    row, place = spec.recognisers[i], ("recognisers", i)
-    own = {**_preset(spec, i), **row.params}
-    given = spec.changes.params
-    if clash := sorted(own.keys() & given.keys()):
-        raise OptionError(
-            f"--param {clash[0]}: the row '{row.label}' sets it itself; change the file for that"
-        )
-    params = {**spec.defaults, **own, **given}
-    for key, value in params.items():
-        if key == "random_state":
-            raise spec.fault(_origin(spec, i, key), "give the seed as seeds of the spec")
-        try:
-            recognize.create(row.method, **{key: value})
-        except OptionError as error:
-            raise spec.fault(_origin(spec, i, key), str(error)) from error
-    try:
-        return _checked(row.method, params)
-    except MicroexpError as error:
-        guilty = next((key for key in params if _helps(row.method, params, key)), None)
-        raise spec.fault(place if guilty is None else _origin(spec, i, guilty), str(error)) from error
-
-
-def _preset(spec: Spec, i: int) -> Mapping[str, Any]:
-    """Return the settings of a row's preset; refuse a method or preset that there is not."""
-    row = spec.recognisers[i]
-    try:
-        presets = recognize.card(row.method).presets
-    except MicroexpError as error:
-        raise spec.fault(("recognisers", i, "method"), str(error)) from error
-    if row.preset is None:
-        return {}
-    if row.preset not in presets:
-        unknown = UnknownNameError(f"preset of recognize '{row.method}'", row.preset, presets)
-        raise spec.fault(("recognisers", i, "preset"), str(unknown))
-    return presets[row.preset]
-
-
-def _checked(method: str, params: Mapping[str, Any]) -> Recognizer:
-    recognizer: Recognizer = recognize.create(method, **params)
-    recognizer.check_parameters()
-    return recognizer
-
-
-def _helps(method: str, params: Mapping[str, Any], key: str) -> bool:
-    """Whether a recogniser can be made once a parameter is left out."""
-    try:
-        _checked(method, {k: v for k, v in params.items() if k != key})
-    except MicroexpError:
-        return False
-    return True
-
-
-def _origin(spec: Spec, i: int, key: str) -> Place:
-    """Return where a parameter of a row was given."""
-    row = spec.recognisers[i]
-    if key in row.params or key in spec.changes.params:
-        return "recognisers", i, "params", key
-    if row.preset is not None and key in recognize.card(row.method).presets[row.preset]:
-        return "recognisers", i, "preset"
-    return "defaults", key
-
-
-def _steps(spec: Spec) -> dict[str, Any]:
-    """Create the steps of all preparations, by NAME or NAME:OPTION=VALUE:..., as they are written."""
-    places: list[tuple[Place, str]] = [(("prepare", i), text) for i, text in enumerate(spec.prepare)]
-    for i, row in enumerate(spec.recognisers):
-        places += [(("recognisers", i, "prepare", k), text) for k, text in enumerate(row.prepare)]
-    steps = {}
-    for place, text in places:
-        try:
-            steps[text] = read_step(text)
-        except MicroexpError as error:
-            raise spec.fault(place, str(error)) from error
-    return steps
-
-
-def _prepared(
-    spec: Spec, dataset: Dataset, steps: Mapping[str, Any], jobs: int | None, progress: Progress | None
-) -> list[Dataset]:
-    """Return the prepared data of every row; rows that are prepared alike share them."""
-    common = _through(dataset, spec.prepare, steps, jobs, progress)
-    ready: dict[tuple[str, ...], Dataset] = {}
-    for row in spec.recognisers:
-        if tuple(row.prepare) not in ready:
-            ready[tuple(row.prepare)] = _through(common, row.prepare, steps, jobs, progress)
-    return [ready[tuple(row.prepare)] for row in spec.recognisers]
-
-
-def _through(
-    dataset: Dataset,
-    names: Sequence[str],
-    steps: Mapping[str, Any],
-    jobs: int | None,
-    progress: Progress | None,
-) -> Dataset:
-    return prepare(dataset, [steps[name] for name in names], jobs, progress) if names else dataset
-
-
-def _load(spec: Spec, i: int) -> Dataset:
-    database, place = spec.databases[i], ("databases", i)
-    params = {**database.params, **({} if database.root is None else {"root": database.root})}
-    try:
-        datasets.card(database.name)
-    except MicroexpError as error:
-        raise spec.fault((*place, "name"), str(error)) from error
-    for key, value in params.items():
-        try:
-            datasets.create(database.name, **{key: value})
-        except OptionError as error:
-            given = (*place, "root") if key == "root" else (*place, "params", key)
-            raise spec.fault(given, str(error)) from error
-    try:
-        source = datasets.create(database.name, **params)
-        source.scheme(database.labels)
-    except (OptionError, PathMissingError, DataError) as error:
-        raise spec.fault((*place, "labels"), str(error)) from error
-    try:
-        return source.load(database.labels)
-    except PathMissingError as error:
-        raise spec.fault((*place, "root"), str(error)) from error
-    except MicroexpError as error:
-        raise spec.fault(place, str(error)) from error

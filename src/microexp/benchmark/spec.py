@@ -1,4 +1,6 @@
-"""The file that says what a benchmark is: recognisers, databases, protocol. Nothing of the machine.
+"""The file that says what a benchmark is: databases, what their clips go through, recognisers, protocol.
+
+Nothing of the machine stands in it.
 
 A spec is YAML. Its keys are the fields of `Spec`; unknown keys, repeated keys and wrong types are refused
 with file, line and key::
@@ -14,8 +16,12 @@ with file, line and key::
       - {label: magnified, method: bowam, prepare: ["eulerian:factor=4"]}
     published_data: MEGC2019
     published_protocol: epoch chosen on the test subject
+    protocol: loso
     selection: last-epoch
     seeds: [0]
+
+With ``restorations`` or ``variants`` (see `microexp.benchmark.variants`) every recogniser is run on each
+variant of the clips.
 """
 
 from __future__ import annotations
@@ -26,14 +32,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from microexp.benchmark._document import Document, Place, SpecError
+from microexp.benchmark._restoration import STRICT, MethodSpec
+from microexp.benchmark.variants import RestorationsSpec, VariantSpec, check_variants
 from microexp.errors import OptionError, PathMissingError, UnknownNameError, suggestion
 from microexp.evaluate.metrics import METRICS
 
 Selection = Literal["last-epoch", "inner-subjects", "test-fold"]
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+Protocol = Literal["loso", "subjects-5", "samples-5"]
 
 
 class DatabaseSpec(BaseModel):
@@ -51,7 +59,7 @@ class DatabaseSpec(BaseModel):
         Further arguments of the database.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     name: str
     root: str | None = None
@@ -75,12 +83,13 @@ class RecogniserSpec(BaseModel):
     prepare : list of str
         What clips go through after the steps of the spec, for this row alone.
     published : dict
-        The row as printed: UF1, UAR and WAR in [0, 1]; other columns as numbers or text.
+        The row as printed: UF1, UAR and WAR in [0, 1]; other columns as numbers or text. Only where the spec
+        has one variant.
     note : str
         What has to be said of the row.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     label: str = Field(min_length=1)
     method: str
@@ -98,7 +107,8 @@ class Changes:
     Attributes
     ----------
     database, root, labels : str or None
-        Run on this database in place of the spec's; its folder, its class scheme.
+        Run on this database in place of the spec's; its folder, its class scheme. Where databases of several
+        names are run on, the folder is that in which each lies under its name.
     data : mapping
         Arguments of the database.
     params : mapping
@@ -149,7 +159,7 @@ class Changes:
 
 
 class Spec(BaseModel):
-    """A grid of evaluations: every recogniser on every database.
+    """A grid of evaluations: every recogniser on every variant of every database.
 
     Attributes
     ----------
@@ -159,6 +169,10 @@ class Spec(BaseModel):
         May be empty; then one is named at run time.
     prepare : list of str
         What clips go through first, ``NAME`` or ``NAME:OPTION=VALUE:...``.
+    restorations : RestorationsSpec or None
+        Variants by low resolution and method of super-resolution.
+    variants : list of VariantSpec
+        Other variants; a spec has these or restorations, or neither.
     defaults : dict
         Arguments given to every recogniser.
     recognisers : list of RecogniserSpec
@@ -166,22 +180,27 @@ class Spec(BaseModel):
     published_data, published_protocol : str
         On what data, and by which rule, the published figures came about. Where a row has published
         figures the protocol must be said.
+    protocol : {"loso", "subjects-5", "samples-5"}
+        How clips are divided into those that train and those that test; see `microexp.evaluate.folds`.
     selection : {"last-epoch", "inner-subjects", "test-fold"}
         Which epoch of a network counts; see `microexp.evaluate.loso`.
     seeds : list of int
         The whole protocol is run once under each.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     title: str
     source: str = ""
     databases: list[DatabaseSpec] = Field(default_factory=list)
     prepare: list[str] = Field(default_factory=list)
+    restorations: RestorationsSpec | None = None
+    variants: list[VariantSpec] = Field(default_factory=list)
     defaults: dict[str, Any] = Field(default_factory=dict)
     recognisers: list[RecogniserSpec] = Field(min_length=1)
     published_data: str = ""
     published_protocol: str = ""
+    protocol: Protocol = "loso"
     selection: Selection = "last-epoch"
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
 
@@ -253,8 +272,11 @@ def parse_spec(text: str, name: str, changes: Changes | None = None) -> Spec:
         raise _in_words(error, document, changes) from error
     spec._document, spec._changes = document, changes
     _check(spec)
-    databases = [_changed(base, changes) for base in _chosen(spec, changes)]
-    changed = spec.model_copy(update={"databases": databases})
+    chosen = _chosen(spec, changes)
+    several = len({base.name for base in chosen}) > 1
+    block = None if spec.restorations is None else spec.restorations.resolved()
+    databases = [_changed(base, changes, several) for base in chosen]
+    changed = spec.model_copy(update={"databases": databases, "restorations": block})
     changed._document, changed._changes = document, changes
     return changed
 
@@ -273,12 +295,20 @@ def _text(name: str | Path) -> str:
     raise UnknownNameError("benchmark spec", str(name), shipped)
 
 
+_PARTS: Mapping[str, type[BaseModel]] = {
+    "databases": DatabaseSpec,
+    "recognisers": RecogniserSpec,
+    "variants": VariantSpec,
+    "restorations": RestorationsSpec,
+    "restorations.methods": MethodSpec,
+}
+
+
 def _in_words(error: ValidationError, document: Document, changes: Changes) -> SpecError:
     """Turn pydantic's first complaint into one sentence."""
     first = error.errors()[0]
     place: Place = first["loc"]
-    parts: dict[str, type[BaseModel]] = {"databases": DatabaseSpec, "recognisers": RecogniserSpec}
-    known = parts.get(str(place[0]), Spec) if len(place) > 1 else Spec
+    known = _PARTS.get(".".join(part for part in place[:-1] if isinstance(part, str)), Spec)
     if first["type"] == "extra_forbidden":
         message = f"unknown key '{place[-1]}'.{suggestion(str(place[-1]), known.model_fields)}"
     elif first["type"] == "missing":
@@ -291,6 +321,7 @@ def _in_words(error: ValidationError, document: Document, changes: Changes) -> S
 
 def _check(spec: Spec) -> None:
     """What one field alone cannot tell."""
+    check_variants(spec)
     labels: set[str] = set()
     for i, row in enumerate(spec.recognisers):
         place: Place = ("recognisers", i)
@@ -301,6 +332,8 @@ def _check(spec: Spec) -> None:
             raise spec.fault(
                 (*place, "published"), "say by which rule the epoch was chosen: published_protocol"
             )
+        if row.published and (spec.restorations is not None or len(spec.variants) > 1):
+            raise spec.fault((*place, "published"), "published figures of a row are those of one variant")
         for metric in METRICS:
             value = row.published.get(metric, 0.0)
             if isinstance(value, str) or not 0 <= value <= 1:
@@ -318,10 +351,14 @@ def _chosen(spec: Spec, changes: Changes) -> list[DatabaseSpec]:
     return own or [DatabaseSpec(name=changes.database)]
 
 
-def _changed(base: DatabaseSpec, changes: Changes) -> DatabaseSpec:
+def _changed(base: DatabaseSpec, changes: Changes, several: bool) -> DatabaseSpec:
+    """Return a database with what was said at run time; several are found below the root by their names."""
+    root = changes.root
+    if root is not None and several:
+        root = str(Path(root) / base.name)
     return base.model_copy(
         update={
-            "root": changes.root if changes.root is not None else base.root,
+            "root": base.root if root is None else root,
             "labels": changes.labels if changes.labels is not None else base.labels,
             "params": {**base.params, **changes.data},
         }
@@ -331,7 +368,7 @@ def _changed(base: DatabaseSpec, changes: Changes) -> DatabaseSpec:
 def check_one_database(spec: Spec) -> None:
     """Raise `OptionError` if options that mean one database meet none or several."""
     changes, several = spec.changes, len(spec.databases)
-    given = {"--root": changes.root, "--labels": changes.labels, "--data": changes.data or None}
+    given = {"--labels": changes.labels, "--data": changes.data or None}
     for option in (o for o, value in given.items() if value is not None and several > 1):
         names = ", ".join(d.name for d in spec.databases)
         raise OptionError(f"{option} is for one database, the spec has {names}: name it with --database")

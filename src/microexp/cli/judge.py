@@ -1,4 +1,4 @@
-"""Commands that judge: leave-one-subject-out of a recogniser, and the audit of published rows."""
+"""Commands that judge: cross-validation of a recogniser, and the audit of published rows."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def evaluate(
             "test-fold (chosen on the test subject: LEAKS, to compare with tables made that way)."
         ),
     ] = "last-epoch",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="How clips are split: loso (one subject left out), subjects-5 (five folds by subject), or "
+            "samples-5 (five folds by clip: LEAKS, to compare with tables made that way)."
+        ),
+    ] = "loso",
     epochs: Annotated[int | None, typer.Option(help="Epochs of a network (default: its paper's).")] = None,
     seed: Annotated[
         list[int] | None, typer.Option(help="Seed; give it several times for several runs.")
@@ -72,10 +79,10 @@ def evaluate(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Judge a recogniser by leave-one-subject-out.
+    """Judge a recogniser by leave-one-subject-out, or in five folds.
 
-    Every subject is predicted by a model that never saw it. Finished folds are kept as they come: stop
-    with Ctrl-C (or a power cut) and run the same command again to go on.
+    Every subject is predicted by a model that never saw it (but in samples-5). Finished folds are kept as
+    they come: stop with Ctrl-C (or a power cut) and run the same command again to go on.
 
     [bold]microexp evaluate linear_svm --database synthetic --data n_subjects=8[/bold]
 
@@ -105,10 +112,10 @@ def evaluate(
             dataset = prepare_clips(dataset, steps, jobs, bars.update)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        check_protocol(recognizer, dataset, selection, seeds, jobs, weights)
+        check_protocol(recognizer, dataset, selection, seeds, jobs, weights, protocol)
     for warning in caught:
         err.print(f"[yellow]Warning:[/] {escape(str(warning.message))}", highlight=False)
-    key = run_key(run_config(recognizer, dataset, selection, weights))
+    key = run_key(run_config(recognizer, dataset, selection, weights, protocol))
     folder = out_dir or Path("results") / f"{method}-{database}-{key}"
     with Bars(f"Finished folds are kept in {folder}", quiet=as_json) as bars, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said above
@@ -116,6 +123,7 @@ def evaluate(
             recognizer,
             dataset,
             selection=selection,
+            protocol=protocol,
             seeds=seeds,
             jobs=jobs,
             out=folder,
@@ -176,13 +184,13 @@ def audit(
 
 def _show(result: Evaluation) -> None:
     """Print the table, the confusion matrix and what has to be said with them."""
-    from microexp.evaluate.evaluation import LEAK_MARK
+    from microexp.evaluate.evaluation import leaks
     from microexp.evaluate.metrics import METRICS
 
     for rule in result.rules:
-        style = "bold red" if rule == LEAK_MARK else "bold"
+        style = "bold red" if leaks(rule) else "bold"
         table = Table(
-            title=f"Leave-one-subject-out, {rule}",
+            title=f"{result.protocol.capitalize()}, {rule}",
             title_justify="left",
             title_style=style,
             box=SIMPLE_HEAD,

@@ -4,10 +4,12 @@
 """
 
 from microexp.evaluate.evaluation import Evaluation
+from microexp.evaluate.folds import PROTOCOLS
 from microexp.evaluate.loso import SELECTIONS, LeakageWarning, loso
 from microexp.evaluate.metrics import Scores, bootstrap_draws, intervals, majority, scores
 
 __all__ = [
+    "PROTOCOLS",
     "SELECTIONS",
     "Evaluation",
     "LeakageWarning",

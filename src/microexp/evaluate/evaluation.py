@@ -14,6 +14,7 @@ import pandas as pd
 
 from microexp.datasets.base import Dataset
 from microexp.errors import DataError
+from microexp.evaluate.folds import BY_SAMPLE, PROTOCOLS
 from microexp.evaluate.metrics import (
     METRICS,
     Scores,
@@ -26,8 +27,35 @@ from microexp.evaluate.metrics import (
 from microexp.evaluate.store import FoldResult, RunStore, write_atomically
 
 ALL = "all"
-LEAK_MARK = "LEAKS: epoch chosen on the test subject"
+LEAKS = "LEAKS: "  # begins the name of every rule that looked at the people it is tested on
+LEAK_MARK = LEAKS + "epoch chosen on the test subject"
 LAST_EPOCH = "last epoch"
+
+
+def leaks(rule: str) -> bool:
+    """Whether a rule, by its name, looked at the people it is tested on."""
+    return rule.startswith(LEAKS)
+
+
+def rules_of(config: Mapping[str, Any], has_epochs: bool) -> tuple[str, ...]:
+    """Return how the epoch of a run was chosen, in the words of the tables.
+
+    Where the test subject chose it, the last epoch of the same training is the second.
+    """
+    by_sample = config["protocol"] == PROTOCOLS[BY_SAMPLE]
+    if config["weights"] is not None:
+        rules: tuple[str, ...] = ("published weights",)
+    elif not has_epochs:
+        rules = ("no epochs",)
+    elif config["selection"] == "last-epoch":
+        rules = (LAST_EPOCH,)
+    elif config["selection"] == "inner-subjects":
+        rules = (f"epoch chosen on inner {'clips' if by_sample else 'subjects'}",)
+    else:
+        rules = (f"{LEAKS}epoch chosen on the test clips" if by_sample else LEAK_MARK, LAST_EPOCH)
+    if by_sample:
+        return tuple(f"{LEAKS}subjects on both sides; {rule.removeprefix(LEAKS)}" for rule in rules)
+    return rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +71,8 @@ class Evaluation:
     seeds : tuple of int
         The seeds, one whole protocol each.
     predictions : mapping of str to numpy.ndarray
-        How the epoch was chosen, to labels ``(n_seeds, N) int64``. Where the choice leaks, the last
-        epoch of the same training follows.
+        How the epoch was chosen, to labels ``(n_seeds, N) int64``. Where the test subject chose it, the
+        last epoch of the same training follows.
     probabilities : numpy.ndarray
         ``(n_seeds, N, K) float64``, of the first rule.
     seconds, cpu_seconds : float
@@ -67,10 +95,10 @@ class Evaluation:
         cls,
         store: RunStore,
         dataset: Dataset,
-        rule: str,
+        rules: Sequence[str],
         results: Mapping[int, Sequence[FoldResult]],
     ) -> Evaluation:
-        """Pool the folds of every seed, in the order of the table; `rule` says how the epoch was chosen."""
+        """Pool the folds of every seed, in the order of the table; for `rules` see `rules_of`."""
         shape = (len(results), len(dataset))
         first = np.full(shape, -1)
         last = np.full(shape, -1)
@@ -84,15 +112,12 @@ class Evaluation:
                 first[row, fold.index] = fold.prediction
                 last[row, fold.index] = fold.last_epoch_prediction or fold.prediction
                 probabilities[row, fold.index] = fold.probabilities
-        predictions = {rule: first}
-        if rule == LEAK_MARK:
-            predictions[LAST_EPOCH] = last
         every = [fold for folds in results.values() for fold in folds]
         return cls(
             config=store.config,
             dataset=dataset,
             seeds=tuple(results),
-            predictions=predictions,
+            predictions=dict(zip(rules, (first, last), strict=False)),
             probabilities=probabilities,
             seconds=sum(fold.seconds for fold in every),
             cpu_seconds=sum(fold.cpu_seconds for fold in every),
@@ -105,18 +130,36 @@ class Evaluation:
         return str(self.config["method"])
 
     @property
+    def protocol(self) -> str:
+        """How the data were split, in words."""
+        return str(self.config["protocol"])
+
+    @property
+    def by_sample(self) -> bool:
+        """Whether clips of one subject were both trained and tested on."""
+        return self.protocol == PROTOCOLS[BY_SAMPLE]
+
+    @property
     def leaks(self) -> bool:
-        """Whether the first rule looked at the test subject."""
-        return self.rules[0] == LEAK_MARK
+        """Whether the first rule looked at the people it is tested on."""
+        return leaks(self.rules[0])
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What has to be said wherever these figures are shown."""
-        leak = (
-            "The epoch was chosen on the test subject: these figures LEAK. They compare with tables made "
-            "that way; the honest figures of the same training are in the rows 'last epoch'.",
-        )
-        return (*self.dataset.remarks, *(leak if self.leaks else ()))
+        said = list(self.dataset.remarks)
+        if self.by_sample:
+            said.append(
+                "Clips were split without regard to who they show, so people are both trained and tested on: "
+                "these figures LEAK. They compare with tables made that way; protocol subjects-5 keeps "
+                "people apart."
+            )
+        elif self.leaks:
+            said.append(
+                "The epoch was chosen on the test subject: these figures LEAK. They compare with tables made "
+                "that way; the honest figures of the same training are in the rows 'last epoch'."
+            )
+        return tuple(said)
 
     @property
     def rules(self) -> tuple[str, ...]:

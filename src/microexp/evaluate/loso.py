@@ -1,5 +1,8 @@
 """Leave-one-subject-out: every subject is predicted by a recogniser that never saw that subject.
 
+Or, as ``protocol``, five-fold by subject or by sample; see `microexp.evaluate.folds`. By sample leaks, warns,
+and is marked in every output.
+
 ``selection`` says which epoch of a network is used. "last-epoch" (default) and "inner-subjects" never
 look at the left-out subject. "test-fold" picks the epoch that predicts that very subject best, as some
 published tables do; it is offered to compare with them, warns, and is marked in every output.
@@ -11,6 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +26,8 @@ from sklearn.base import clone
 
 from microexp.datasets.base import Dataset, fingerprint
 from microexp.errors import DataError, OptionError, WeightsError
-from microexp.evaluate.evaluation import LAST_EPOCH, LEAK_MARK, Evaluation
-from microexp.evaluate.folds import Fold, inner_split, loso_folds
+from microexp.evaluate.evaluation import Evaluation, rules_of
+from microexp.evaluate.folds import BY_SAMPLE, PROTOCOLS, Fold, inner_split, make_folds
 from microexp.evaluate.metrics import scores
 from microexp.evaluate.store import FoldResult, RunStore, class_path
 from microexp.evaluate.versions import versions
@@ -34,7 +38,7 @@ SELECTIONS = ("last-epoch", "inner-subjects", "test-fold")
 
 
 class LeakageWarning(UserWarning):
-    """The test subject had a say in what is reported."""
+    """Who is tested had a say in what is reported."""
 
 
 def loso(
@@ -42,13 +46,14 @@ def loso(
     dataset: Dataset,
     *,
     selection: str = "last-epoch",
+    protocol: str = "loso",
     seeds: Sequence[int] | None = None,
     jobs: int | None = None,
     out: str | Path | None = None,
     weights: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge a recogniser by leave-one-subject-out.
+    """Judge a recogniser by leave-one-subject-out, or in five folds.
 
     Finished folds are kept in `out` as they come, so a run that was stopped, at any moment and by
     anything, goes on where it was when called again with the same arguments.
@@ -61,6 +66,8 @@ def loso(
         Clips or flow images with their table.
     selection : {"last-epoch", "inner-subjects", "test-fold"}
         Which epoch of a network counts; see the module's text.
+    protocol : {"loso", "subjects-5", "samples-5"}
+        How clips are split; see `microexp.evaluate.folds`.
     seeds : sequence of int or None
         The whole protocol is run once under each, as ``random_state`` of the recogniser; None for the one
         that it has.
@@ -70,7 +77,7 @@ def loso(
         Folder of the run; None for a temporary one.
     weights : path or None
         Folder of published weights, one file a left-out subject (``<subject>.pth`` or
-        ``.safetensors``), to be used in place of training.
+        ``.safetensors``), to be used in place of training; only under "loso".
     progress : callable or None
         Called with what is going on, how many are done and of how many.
 
@@ -86,59 +93,80 @@ def loso(
     """
     if seeds is None:
         seeds = (getattr(recognizer, "random_state", 0),)
-    check_protocol(recognizer, dataset, selection, seeds, jobs, weights)
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="microexp-") as folder:
-            return _run(recognizer, dataset, selection, seeds, jobs, Path(folder) / "run", weights, progress)
-    return _run(recognizer, dataset, selection, seeds, jobs, Path(out), weights, progress)
-
-
-def _run(
-    recognizer: Recognizer,
-    dataset: Dataset,
-    selection: str,
-    seeds: Sequence[int],
-    jobs: int | None,
-    out: Path,
-    weights: str | Path | None,
-    progress: Progress | None,
-) -> Evaluation:
+    check_protocol(recognizer, dataset, selection, seeds, jobs, weights, protocol)
     report = progress or (lambda what, done, total: None)
     workers = jobs or cpu_count()
-    store = RunStore(out, run_config(recognizer, dataset, selection, weights))
-    folds = loso_folds(dataset.groups)
-    features = store.features(partial(_all_features, recognizer, dataset.inputs, workers, report))
+    with tempfile.TemporaryDirectory(prefix="microexp-") if out is None else nullcontext(out) as folder:
+        experiment, folds = make_experiment(
+            recognizer, dataset, selection=selection, protocol=protocol, out=Path(folder), weights=weights
+        )
+        make = partial(_all_features, recognizer, dataset.inputs, workers, report)
+        run_missing(experiment, experiment.store.features(make), folds, seeds, workers, report)
+        return finish(experiment, folds, seeds, dataset)
+
+
+def make_experiment(
+    recognizer: Recognizer,
+    dataset: Dataset,
+    *,
+    selection: str,
+    protocol: str = "loso",
+    out: Path,
+    weights: str | Path | None = None,
+) -> tuple[Experiment, list[Fold]]:
+    """Create the folder of a run (or find it) and its folds, so that they can be run one by one.
+
+    The features come from ``experiment.store.features``, a fold from ``experiment.run``, and once all are
+    there the figures from `finish`. `loso` does all of it. The arguments are as there, and must have passed
+    `check_protocol`.
+
+    Returns
+    -------
+    tuple of Experiment and list of Fold
+        What the folds share, and the folds in the order of their numbers.
+
+    Raises
+    ------
+    OptionError, DataError
+        If `out` holds another run, something else or a damaged run.
+    """
+    store = RunStore(out, run_config(recognizer, dataset, selection, weights, protocol))
+    files, n_classes = None if weights is None else Path(weights), len(dataset.classes)
     experiment = Experiment(
-        recognizer,
-        dataset.y,
-        dataset.groups,
-        len(dataset.classes),
-        selection,
-        None if weights is None else Path(weights),
-        store,
-        versions(),
+        recognizer, dataset.y, dataset.groups, n_classes, selection, protocol, files, store, versions()
     )
-    run_missing(experiment, features, folds, seeds, workers, report)
+    return experiment, make_folds(protocol, dataset.groups)
+
+
+def finish(
+    experiment: Experiment, folds: Sequence[Fold], seeds: Sequence[int], dataset: Dataset
+) -> Evaluation:
+    """Pool the finished folds of all seeds.
+
+    Parameters
+    ----------
+    experiment, folds, dataset
+        As given to and by `make_experiment`.
+    seeds : sequence of int
+        Those that were run.
+
+    Raises
+    ------
+    IncompleteResultError, DataError
+        If a fold is missing, or is of other labels than the data.
+    """
+    store = experiment.store
     results = {seed: store.results(seed, len(folds)) for seed in seeds}
-    return Evaluation.from_folds(store, dataset, _rule(recognizer, selection, weights), results)
-
-
-def _rule(recognizer: Recognizer, selection: str, weights: str | Path | None) -> str:
-    """Return how the epoch was chosen, in the words of the tables."""
-    if weights is not None:
-        return "published weights"
-    if not recognizer.has_epochs:
-        return "no epochs"
-    words = {
-        "last-epoch": LAST_EPOCH,
-        "inner-subjects": "epoch chosen on inner subjects",
-        "test-fold": LEAK_MARK,
-    }
-    return words[selection]
+    rules = rules_of(store.config, experiment.recognizer.has_epochs)
+    return Evaluation.from_folds(store, dataset, rules, results)
 
 
 def run_config(
-    recognizer: Recognizer, dataset: Dataset, selection: str, weights: str | Path | None
+    recognizer: Recognizer,
+    dataset: Dataset,
+    selection: str,
+    weights: str | Path | None,
+    protocol: str = "loso",
 ) -> dict[str, Any]:
     """Return what decides a result, as JSON values; seeds and number of workers are not part of it.
 
@@ -149,7 +177,7 @@ def run_config(
     params = {k: v for k, v in recognizer.get_params(deep=False).items() if k not in aside}
     recipe = getattr(recognizer, "recipe", None)  # what parameters left at None come to
     return {
-        "protocol": "leave-one-subject-out",
+        "protocol": PROTOCOLS[protocol],
         "method": type(recognizer).__module__.rsplit(".", 1)[-1],
         "class": class_path(recognizer),
         "params": params,
@@ -172,6 +200,7 @@ class Experiment:
     groups: np.ndarray
     n_classes: int
     selection: str
+    protocol: str
     weights: Path | None
     store: RunStore
     versions: Mapping[str, str]
@@ -218,7 +247,7 @@ class Experiment:
         if self.selection == "last-epoch":
             return recognizer.fit(np.asarray(features[train]), self.y[train])
         if self.selection == "inner-subjects":
-            train, watched = inner_split(self.groups, train, seed)
+            train, watched = inner_split(self.groups, train, seed, self.protocol)
         else:
             watched = fold.test
         monitor = Monitor(
@@ -234,7 +263,7 @@ class Experiment:
 
 
 def _weights_fingerprint(folder: Path, groups: np.ndarray) -> str:
-    return fingerprint(*(weight_file(folder, fold.subject).read_bytes() for fold in loso_folds(groups)))
+    return fingerprint(*(weight_file(folder, subject).read_bytes() for subject in np.unique(groups)))
 
 
 def weight_file(folder: Path, subject: str) -> Path:
@@ -257,8 +286,15 @@ def check_protocol(
     seeds: Sequence[int],
     jobs: int | None,
     weights: str | Path | None,
+    protocol: str = "loso",
 ) -> None:
-    """Find everything that would fail later, before hours are spent."""
+    """Find everything that would fail later, before hours are spent.
+
+    Raises
+    ------
+    OptionError, DataError, WeightsError
+        See `loso`, whose arguments these are.
+    """
     name = type(recognizer).__name__
     if selection not in SELECTIONS:
         raise OptionError(f"selection '{selection}' is none of {', '.join(SELECTIONS)}")
@@ -272,19 +308,21 @@ def check_protocol(
         raise OptionError(f"{name} needs the frames of the clips, but this database holds flow images only")
     recognizer.check_parameters()
     _check_apexes(recognizer, dataset)
-    folds = loso_folds(dataset.groups)
+    folds = make_folds(protocol, dataset.groups)
     if selection == "inner-subjects":
         for fold in folds:
-            inner_split(dataset.groups, fold.train, seeds[0])
+            inner_split(dataset.groups, fold.train, seeds[0], protocol)
     if weights is not None:
+        if protocol != "loso":
+            raise OptionError(f"weights are one file a left-out subject; use protocol loso, not {protocol}")
         _check_weights(recognizer, Path(weights), folds, len(dataset.classes))
+    leak = "its figures LEAK and are for comparison with tables made that way only"
+    if protocol == BY_SAMPLE:
+        said = f"protocol='{BY_SAMPLE}' trains and tests on clips of the same people; {leak}"
+        warnings.warn(said, LeakageWarning, stacklevel=3)
     if selection == "test-fold":
-        warnings.warn(
-            "selection='test-fold' picks the epoch on the subject it reports on; its figures LEAK and "
-            "are for comparison with tables made that way only",
-            LeakageWarning,
-            stacklevel=3,
-        )
+        said = f"selection='test-fold' picks the epoch on the subject it reports on; {leak}"
+        warnings.warn(said, LeakageWarning, stacklevel=3)
 
 
 def _check_apexes(recognizer: Recognizer, dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from PIL import Image
 
 from microexp.clip import Clip
-from microexp.evaluate.evaluation import ALL, LEAK_MARK, Evaluation
+from microexp.evaluate.evaluation import ALL, Evaluation, leaks
 from microexp.evaluate.metrics import METRICS
 from microexp.evaluate.store import write_atomically
 from microexp.flow_colours import colour_flow
@@ -72,7 +72,9 @@ def write_report(
         title=title,
         remarks=list(dict.fromkeys(r for e in evaluations for r in e.remarks)),
         metrics=METRICS,
-        leak_mark=LEAK_MARK,
+        leaks=leaks,
+        protocol=evaluations[0].protocol,
+        by_sample=evaluations[0].by_sample,
         all_part=ALL,
         rows=[{"method": e.method, **row} for e in evaluations for row in e.table.to_dict("records")],
         several_seeds=len(evaluations[0].seeds) > 1,
@@ -96,7 +98,7 @@ def _facts(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
         f"{e.method} {e.seconds:.1f} s (processor {e.cpu_seconds:.1f} s)" for e in evaluations
     )
     return [
-        ("protocol", "leave-one-subject-out; predictions pooled over all folds, then scored once"),
+        ("protocol", f"{first.protocol}; predictions pooled over all folds, then scored once"),
         ("classes", ", ".join(first.dataset.classes)),
         ("data fingerprint", first.dataset.fingerprint),
         ("seeds", ", ".join(map(str, first.seeds))),
@@ -128,7 +130,7 @@ def _forest(evaluations: Sequence[Evaluation]) -> str:
     figure = Figure(figsize=(8.0, 0.9 + 0.55 * len(lines)), layout="constrained")
     axes = figure.subplots()
     for y, (_, row) in enumerate(lines):
-        colour = _LEAK if row["rule"] == LEAK_MARK else _ACCENT
+        colour = _LEAK if leaks(row["rule"]) else _ACCENT
         axes.plot(
             [row["UF1_low"], row["UF1_high"]], [y, y], color=colour, linewidth=3, solid_capstyle="round"
         )

@@ -5,6 +5,7 @@ A run is a folder::
     run.json          what is run: method, parameters, data, protocol; its hash is the run's key
     folds/<seed>-<n>.json   one finished fold each: truth, prediction, probabilities, seconds, versions
     features.npy      what `features` made of the clips, so that a resumed run does not make it again
+    features.json     how long that took
 
 The store knows the folds it expects, and gives results only when all of them are there.
 """
@@ -14,28 +15,48 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from microexp.errors import DataError, IncompleteResultError, OptionError
+from microexp.errors import DataError, IncompleteResultError, MicroexpError, OptionError
+from microexp.locks import Lock
 
 FOLD_STATUS = "done"
 
 
+class StorageError(MicroexpError):
+    """A result cannot be written: the disk is full, or the folder may only be read."""
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing to a folder into one `StorageError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror or error}. What is finished is kept; free space or "
+            "make it writable, and run the same command to go on"
+        ) from error
+
+
 @dataclass(frozen=True)
 class FoldResult:
-    """The outcome of one fold: one subject left out, under one seed.
+    """The outcome of one fold under one seed.
 
     Attributes
     ----------
     seed, fold : int
         Which one.
     subject : str
-        The subject left out.
+        What was left out: a subject, or the name of one of five folds.
     index : list of int
         Rows of the data set's table that were predicted.
     truth, prediction : list of int
@@ -80,6 +101,8 @@ class RunStore:
     ------
     OptionError
         If the folder holds a run of another configuration; the message says what differs.
+    StorageError
+        If it cannot be written.
     """
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
@@ -91,9 +114,11 @@ class RunStore:
             self._check_same(manifest)
         else:
             self._check_free()
-            self.folder.mkdir(parents=True, exist_ok=True)
+            with writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(manifest, json.dumps({"key": self.key, "config": self.config}, indent=1))
-        (self.folder / "folds").mkdir(exist_ok=True)
+        with writing(self.folder):
+            (self.folder / "folds").mkdir(exist_ok=True)
 
     def write(self, result: FoldResult) -> None:
         """Keep one finished fold."""
@@ -137,21 +162,53 @@ class RunStore:
             )
         return complete
 
+    @property
+    def has_features(self) -> bool:
+        """Whether the features of this run are there."""
+        return (self.folder / "features.npy").is_file()
+
     def features(self, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the features of this run, memory-mapped; `make` computes them the first time."""
+        """Return the features of this run, memory-mapped; `make` computes them the first time.
+
+        Another process that wants them meanwhile waits.
+        """
+        if not self.has_features:
+            lock = Lock(self.folder / ".features.lock")
+            with writing(self.folder):
+                lock.wait()
+            try:
+                if not self.has_features:
+                    self._keep_features(make)
+            finally:
+                lock.release()
+        return self.kept_features()
+
+    def kept_features(self) -> np.ndarray:
+        """Return the features that are there, memory-mapped.
+
+        Raises
+        ------
+        DataError
+            If they are not there, or damaged.
+        """
         file = self.folder / "features.npy"
-        if not file.is_file():
-            for abandoned in self.folder.glob(".features.*.npy"):
-                abandoned.unlink()
-            temporary = file.with_name(f".features.{os.getpid()}.npy")
-            with temporary.open("wb") as stream:
-                np.save(stream, make())
-                _flush(stream)
-            temporary.replace(file)
         try:
             return np.load(file, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise DataError(f"{file} is damaged ({error}); delete it and run again") from error
+
+    def _keep_features(self, make: Callable[[], np.ndarray]) -> None:
+        for abandoned in self.folder.glob(".features.*"):
+            if abandoned.suffix != ".lock":  # that is ours, so nobody else writes the rest
+                abandoned.unlink()
+        start, cpu_start = time.perf_counter(), time.process_time()
+        features = make()
+        took = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
+        file = self.folder / "features.npy"
+        with _temporary(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, features)
+            _flush(stream)
+        write_atomically(self.folder / "features.json", json.dumps(took))
 
     def _file(self, seed: int, fold: int) -> Path:
         return self.folder / "folds" / f"{seed}-{fold:03d}.json"
@@ -177,6 +234,15 @@ class RunStore:
         raise OptionError(f"{self.folder} holds another run ({details}); name another --out")
 
 
+def features_seconds(folder: Path) -> float | None:
+    """Return how long the features of a run took by the clock; None if that is not known."""
+    try:
+        seconds = json.loads((folder / "features.json").read_text(encoding="utf-8"))["seconds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return float(seconds)
+
+
 def canonical_json(value: Any) -> str:
     """Return JSON with sorted keys; objects of ours are described by class and parameters."""
     return json.dumps(value, sort_keys=True, default=_describe)
@@ -193,12 +259,29 @@ def run_key(config: Mapping[str, Any]) -> str:
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """Write a text file under a temporary name in the same folder, then rename it."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+    """Write a text file under a temporary name in the same folder, then rename it.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written; what was there before is there still.
+    """
+    with _temporary(file) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
         _flush(stream)
-    temporary.replace(file)
+
+
+@contextmanager
+def _temporary(file: Path) -> Iterator[Path]:
+    """Give a name in the same folder that no other process has, and rename it once it is written."""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
+    with writing(file.parent):
+        try:
+            yield temporary
+            temporary.replace(file)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _flush(stream: IO[Any]) -> None:

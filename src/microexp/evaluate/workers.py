@@ -16,7 +16,8 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from microexp.errors import MicroexpError
 
 Progress = Callable[[str, int, int], None]
-_WORKER_DEATHS_FORGIVEN = 3
+WORKER_DEATHS_FORGIVEN = 3
+WORKERS_KILLED = "workers keep being killed (out of memory?); try fewer --jobs. What is finished is kept"
 
 
 def in_workers(tasks: Callable[[], list[Any]], workers: int) -> Iterator[Any]:
@@ -24,7 +25,7 @@ def in_workers(tasks: Callable[[], list[Any]], workers: int) -> Iterator[Any]:
 
     `tasks` says what is still to be done, and is asked again after a worker was killed.
     """
-    for attempt in range(_WORKER_DEATHS_FORGIVEN + 1):
+    for attempt in range(WORKER_DEATHS_FORGIVEN + 1):
         todo = tasks()
         if not todo:
             return
@@ -33,10 +34,8 @@ def in_workers(tasks: Callable[[], list[Any]], workers: int) -> Iterator[Any]:
                 yield from Parallel(return_as="generator_unordered")(todo)
             return
         except TerminatedWorkerError as error:
-            if attempt == _WORKER_DEATHS_FORGIVEN:
-                raise MicroexpError(
-                    "workers keep being killed (out of memory?); try fewer --jobs. What is finished is kept"
-                ) from error
+            if attempt == WORKER_DEATHS_FORGIVEN:
+                raise MicroexpError(WORKERS_KILLED) from error
 
 
 def leave_ctrl_c_to_the_parent() -> None:

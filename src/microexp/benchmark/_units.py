@@ -1,0 +1,146 @@
+"""The units of a benchmark, and the time that they take. What starts them is in `microexp.benchmark.run`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from microexp.benchmark.quality import QualityTask
+from microexp.evaluate.folds import Fold
+from microexp.evaluate.loso import Experiment
+from microexp.evaluate.store import writing
+from microexp.locks import Lock
+from microexp.recognize.base import Inputs
+
+MADE, THERE, ELSEWHERE = "made", "there", "elsewhere"  # what becomes of a unit: by us, before us, by another
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturesUnit:
+    """The features of all clips of a job."""
+
+    key: str
+    locks: Path
+    experiment: Experiment
+    inputs: Inputs
+    kind = "features"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the recogniser is told to use one."""
+        return _on_gpu(self.experiment)
+
+    def __call__(self) -> str:
+        store = self.experiment.store
+        return _once(
+            self.locks / f"{self.key}-features.lock",
+            lambda: store.has_features,
+            lambda: store.features(lambda: self.experiment.recognizer.features(self.inputs)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FoldUnit:
+    """One fold of a job; its features must be there."""
+
+    key: str
+    locks: Path
+    experiment: Experiment
+    fold: Fold
+    seed: int
+    kind = "fold"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the recogniser is told to use one."""
+        return _on_gpu(self.experiment)
+
+    def __call__(self) -> str:
+        store = self.experiment.store
+        return _once(
+            self.locks / f"{self.key}-{self.seed}-{self.fold.number}.lock",
+            lambda: store.read(self.seed, self.fold.number) is not None,
+            lambda: self.experiment.run(store.kept_features(), self.fold, self.seed),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class QualityUnit:
+    """The quality of a variant; the locks lie in the folder of the benchmark."""
+
+    key: str
+    locks: Path
+    task: QualityTask
+    kind = "quality"
+    on_gpu = False
+
+    def __call__(self) -> str:
+        out = self.locks.parent
+        return _once(
+            self.locks / f"{self.key}.lock", lambda: self.task.is_done(out), lambda: self.task.run(out)
+        )
+
+
+def _once(file: Path, is_done: Callable[[], bool], work: Callable[[], object]) -> str:
+    """Do something under a lock, unless it is done already or another is at it; say which."""
+    if is_done():
+        return THERE
+    lock = Lock(file)
+    with writing(file.parent):
+        mine = lock.acquire()
+    if not mine:
+        return ELSEWHERE
+    try:
+        if is_done():
+            return THERE
+        work()
+    finally:
+        lock.release()
+    return MADE
+
+
+def _on_gpu(experiment: Experiment) -> bool:
+    device = experiment.recognizer.get_params(deep=False).get("device")
+    return str(device).startswith("cuda")
+
+
+class Counted(Protocol):
+    """A job whose units of each kind are counted."""
+
+    key: str
+    method: str
+    left: Counter[str]
+
+
+class Work:
+    """Seconds of the units so far, and of those to come by what is most like them."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str, ...], list[float]] = {}
+        self._done = 0.0
+
+    def note(self, kind: str, course: Counted, seconds: float) -> None:
+        """Note how long a unit took."""
+        self._done += seconds
+        for group in self._groups(kind, course):
+            total = self._seconds.setdefault(group, [0.0, 0.0])
+            total[0] += seconds
+            total[1] += 1
+
+    def done_and_total(self, courses: Iterable[Counted]) -> tuple[int, int]:
+        """Return the seconds of the work that is done, and of all."""
+        ahead = sum(
+            n * self._expected(kind, course) for course in courses for kind, n in course.left.items() if n
+        )
+        return round(self._done), round(self._done + ahead)
+
+    def _expected(self, kind: str, course: Counted) -> float:
+        known = next((self._seconds[g] for g in self._groups(kind, course) if g in self._seconds), None)
+        return 1.0 if known is None else known[0] / known[1]
+
+    @staticmethod
+    def _groups(kind: str, course: Counted) -> list[tuple[str, ...]]:
+        return [(kind, course.method, course.key), (kind, course.method), (kind,)]
