@@ -141,7 +141,7 @@ def test_folds_are_those_of_the_protocol() -> None:
         make_tasks(parse_spec(part, "small.yaml"))[0].job for part in (text, f"{text}protocol: subjects-5\n")
     )
     assert (loso.subjects, loso.n_folds, loso.folds) == (11, 11, 22)
-    assert (by_subject.subjects, by_subject.n_folds, by_subject.folds) == (11, 10, 20)
+    assert (by_subject.subjects, by_subject.n_folds, by_subject.folds) == (11, 5, 10)
     assert loso.key != by_subject.key
 
 

@@ -100,7 +100,7 @@ def test_who_chooses_the_epoch_of_a_part_is_not_in_it(tmp_path: Path, protocol: 
         turned.table.loc[folds[2].test, "label"] = (turned.table.loc[folds[2].test, "label"] + 1) % 3
     assert outcomes[0].truth != outcomes[1].truth
     assert outcomes[0].probabilities == outcomes[1].probabilities
-    assert outcomes[0].subject.startswith("part 3 of 10 (")
+    assert outcomes[0].subject.startswith("fold 3 of 5 (")
 
 
 def faces_with_a_label_each(subjects: int = 12, clips: int = 5) -> Dataset:
@@ -142,7 +142,7 @@ def test_the_protocol_is_in_every_output(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["leaks"] is True
     assert summary["config"]["protocol"] == "five-fold cross-validation by sample"
-    assert len(fold_files(tmp_path / "run")) == 10
+    assert len(fold_files(tmp_path / "run")) == 5
 
 
 def test_the_command_line_takes_the_protocol_and_says_it(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_command_line_takes_the_protocol_and_says_it(tmp_path: Path) -> None
     answer = CliRunner().invoke(app, [*command, "samples-5"])
     assert answer.exit_code == 0, answer.output
     said = " ".join(answer.output.split())
-    assert "Ten-fold cross-validation by sample" in said
+    assert "Five-fold cross-validation by sample" in said
     assert "its figures LEAK" in said
     assert "LEAKS: subjects on both sides" in said
     refused = CliRunner().invoke(app, [*command, "subjects-5"])
@@ -175,7 +175,7 @@ def test_folds_run_one_by_one_in_any_order_give_the_same_figures(tmp_path: Path)
     features = experiment.store.features(lambda: svm.features(data.inputs))
     for fold in folds[:0:-1]:
         experiment.run(features, fold, seed=0)
-    with pytest.raises(IncompleteResultError, match="9 of 10 folds"):
+    with pytest.raises(IncompleteResultError, match="4 of 5 folds"):
         finish(experiment, folds, (0,), data)
     experiment.run(features, folds[0], seed=0)
     one_by_one = finish(experiment, folds, (0,), data)

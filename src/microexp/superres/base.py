@@ -146,6 +146,9 @@ class UpscaledFrames(Frames):
         self.source, self._upscaler, self._cache = source, upscaler, cache
         self._held: tuple[int, np.ndarray] | None = None
 
+    def __len__(self) -> int:  # the source's may be known without a look at a frame
+        return len(self.source)
+
     @property
     def shape(self) -> tuple[int, int, int, int]:
         length, height, width, channels = self.source.shape
