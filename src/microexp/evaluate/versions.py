@@ -31,7 +31,7 @@ def _microexp() -> str:
         return __version__
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=10"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return __version__
     return f"{__version__}+{answer.stdout.strip()}"
