@@ -43,7 +43,8 @@ restorations:
     - {label: Bicubic_restore, method: bicubic}
 recognisers:
   - {label: SVM, method: linear_svm}
-  - {label: net, method: ststnet, params: {epochs: 3}}
+  - {label: soft SVM, method: linear_svm, params: {C: 0.001}}
+  - {label: LBPTOP, method: lbp_top, params: {size: 32}}
 """
 PATIENCE = 1800  # seconds for a run to end, on a machine that does other things
 Stamp = tuple[int, int]  # inode, time of the last change of content in ns
