@@ -123,6 +123,7 @@ def test_evaluate_prints_json_and_writes_tables_and_report(tmp_path: Path) -> No
         "run.json",
         "folds",
         "features.npy",
+        "features.json",
         "table.csv",
         "predictions.csv",
         "summary.json",
