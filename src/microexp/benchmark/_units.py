@@ -19,19 +19,26 @@ MADE, THERE, ELSEWHERE = "made", "there", "elsewhere"  # what becomes of a unit:
 
 
 @dataclass(frozen=True, eq=False)
-class FeaturesUnit:
-    """The features of all clips of a job."""
+class _JobUnit:
+    """A piece of a job's work."""
 
     key: str
     locks: Path
     experiment: Experiment
-    inputs: Inputs
-    kind = "features"
 
     @property
     def on_gpu(self) -> bool:
         """Whether the recogniser is told to use one."""
-        return _on_gpu(self.experiment)
+        device = self.experiment.recognizer.get_params(deep=False).get("device")
+        return str(device).startswith("cuda")
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturesUnit(_JobUnit):
+    """The features of all clips of a job."""
+
+    inputs: Inputs
+    kind = "features"
 
     def __call__(self) -> str:
         store = self.experiment.store
@@ -43,20 +50,12 @@ class FeaturesUnit:
 
 
 @dataclass(frozen=True, eq=False)
-class FoldUnit:
+class FoldUnit(_JobUnit):
     """One fold of a job; its features must be there."""
 
-    key: str
-    locks: Path
-    experiment: Experiment
     fold: Fold
     seed: int
     kind = "fold"
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the recogniser is told to use one."""
-        return _on_gpu(self.experiment)
 
     def __call__(self) -> str:
         store = self.experiment.store
@@ -100,11 +99,6 @@ def _once(file: Path, is_done: Callable[[], bool], work: Callable[[], object]) -
     finally:
         lock.release()
     return MADE
-
-
-def _on_gpu(experiment: Experiment) -> bool:
-    device = experiment.recognizer.get_params(deep=False).get("device")
-    return str(device).startswith("cuda")
 
 
 class Counted(Protocol):
