@@ -127,6 +127,8 @@ def test_the_users_handler_of_interrupts_is_given_back(tmp_path: Path) -> None:
 CHILD = """
 import sys
 sys.path.insert(0, {here!r})
+import torch
+torch.set_num_threads({threads})  # sums depend on it, and so does the last bit of a weight
 from pathlib import Path
 from tests.superres.test_training import RECIPE, faces, method
 from microexp.superres.training import train
@@ -138,7 +140,8 @@ train(method(), faces(), Path({out!r}), recipe=recipe, save_every=10)
 
 def test_killed_and_resumed_is_uninterrupted(tmp_path: Path) -> None:
     out, here = tmp_path / "killed", str(Path(__file__).parents[2])
-    child = subprocess.Popen([sys.executable, "-c", CHILD.format(here=here, out=str(out))])
+    child_code = CHILD.format(here=here, out=str(out), threads=torch.get_num_threads())
+    child = subprocess.Popen([sys.executable, "-c", child_code])
     checkpoint = out / "psnr.checkpoint.safetensors"
     while not checkpoint.exists() and child.poll() is None:
         time.sleep(0.02)
