@@ -37,12 +37,10 @@ from microexp.benchmark._restoration import (
 from microexp.clip import Clip
 from microexp.errors import MicroexpError
 from microexp.evaluate.prepare import read_step
-from microexp.frames import Frames
-from microexp.frames.base import MappedFrames
 from microexp.magnify.base import Magnifier
 from microexp.stateless import Stateless
 from microexp.superres.base import Upscaler
-from microexp.superres.degradation import GanPaperDegradation, RealWorldDegradation
+from microexp.superres.degradation import Downscale, GanPaperDegradation, RealWorldDegradation
 from microexp.superres.resize import PictureFunction, check_kernel, resize
 
 if TYPE_CHECKING:
@@ -153,24 +151,12 @@ class Resize(Stateless):
 
     def transform(self, clips: Sequence[Clip]) -> list[Clip]:
         """Return the clips; frames are resized when they are read, annotation and metadata stay."""
+        square = (self.size, self.size)
+        function = PictureFunction(resize, (square, self.kernel))
         return [
-            clip
-            if clip.size == (self.size, self.size)
-            else clip.replace(frames=_ResizedFrames(clip.frames, self.size, self.kernel))
+            clip if clip.size == square else clip.replace(frames=clip.frames.map(function, square))
             for clip in clips
         ]
-
-
-class _ResizedFrames(MappedFrames):
-    """Square frames of a known side: no picture is read to find out."""
-
-    def __init__(self, source: Frames, size: int, kernel: str) -> None:
-        super().__init__(source, PictureFunction(resize, ((size, size), kernel)))
-        self._size = size
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return len(self), self._size, self._size, 3
 
 
 def make_variants(spec: Spec) -> list[Variant]:
@@ -213,7 +199,7 @@ def make_step(spec: Spec, place: Place, text: str) -> tuple[Any, str]:
 
 def is_lazy(steps: Sequence[Any]) -> bool:
     """Tell whether all steps leave the work to when a frame is read."""
-    kinds = (Resize, GanPaperDegradation, RealWorldDegradation, Upscaler, Magnifier)
+    kinds = (Resize, Downscale, GanPaperDegradation, RealWorldDegradation, Upscaler, Magnifier)
     return all(isinstance(step, kinds) for step in steps)
 
 
@@ -299,6 +285,6 @@ def _restored(spec: Spec, block: RestorationsSpec) -> Iterator[Variant]:
 
 def _degradation(block: RestorationsSpec, resolution: int) -> Any:
     if block.degradation == "bicubic":
-        return Resize(resolution, block.kernel)
+        return Downscale(size=resolution, kernel=block.kernel)
     random = {"gan-paper": GanPaperDegradation, "real-world": RealWorldDegradation}[block.degradation]
     return random(factor=block.size // resolution)

@@ -81,9 +81,14 @@ class Frames(ABC):
         pictures = [self[i] for i in wanted]
         return np.stack(pictures) if pictures else np.empty((0, *self.shape[1:]), np.uint8)
 
-    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Frames:
-        """Return frames that are `function` of these, computed when they are read."""
-        return MappedFrames(self, function)
+    def map(
+        self, function: Callable[[np.ndarray], np.ndarray], size: tuple[int, int] | None = None
+    ) -> Frames:
+        """Return frames that are `function` of these, computed when they are read.
+
+        `size` is the height and width of what it gives; if None, a frame is computed to find out.
+        """
+        return MappedFrames(self, function, size)
 
     def _position(self, index: int) -> int:
         position = int(index) + (len(self) if index < 0 else 0)
@@ -132,16 +137,19 @@ class MappedFrames(Frames):
     sure can be told: a lambda, a closure or a global that it reads may change from one run to the next.
     """
 
-    def __init__(self, source: Frames, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        self._source, self._function = source, function
-        self._shape: tuple[int, int, int, int] | None = None
+    def __init__(
+        self,
+        source: Frames,
+        function: Callable[[np.ndarray], np.ndarray],
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self._source, self._function, self._size = source, function, size
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        if self._shape is None:
-            height, width, channels = self.read(0).shape
-            self._shape = (len(self._source), height, width, channels)
-        return self._shape
+        if self._size is None:
+            self._size = self.read(0).shape[:2]
+        return len(self._source), *self._size, 3
 
     def __len__(self) -> int:
         return len(self._source)

@@ -313,7 +313,7 @@ class Downscale(_Degradation):
 
     def _frames(self, clip: Clip, size: tuple[int, int]) -> Frames:
         check_kernel(self.kernel)
-        return clip.frames.map(PictureFunction(resize, (size, self.kernel)))
+        return clip.frames.map(PictureFunction(resize, (size, self.kernel)), size)
 
 
 @dataclass(eq=False, repr=False)
@@ -346,7 +346,7 @@ class GanPaperDegradation(_RandomDegradation):
 
     def _frames(self, clip: Clip, size: tuple[int, int]) -> Frames:
         median = bool(_generator(self._seed(clip)).random() < _MEDIAN)
-        return clip.frames.map(PictureFunction(_gan_paper, (size, median)))
+        return clip.frames.map(PictureFunction(_gan_paper, (size, median)), size)
 
 
 class RealWorldDegradation(_RandomDegradation):
