@@ -11,7 +11,6 @@ from typing import Any
 
 from microexp import datasets
 from microexp.benchmark._document import Place
-from microexp.benchmark._restoration import weights_read
 from microexp.benchmark.spec import Spec
 from microexp.benchmark.variants import Variant, is_lazy, make_step
 from microexp.datasets.base import Dataset, fingerprint
@@ -131,7 +130,6 @@ def _through(
     """Send clips through steps; if something for that is missing they stay, under another fingerprint.
 
     What is only planned is done in this process: all clips share one network then, in place of one a worker.
-    The fingerprint tells weights of different content apart.
     """
     if missing:
         apart = fingerprint(dataset.fingerprint, *map(str, steps), missing)
@@ -139,6 +137,4 @@ def _through(
     if not steps:
         return dataset, ""
     ready = prepare(dataset, steps, 1, None) if is_lazy(steps) else prepare(dataset, steps, jobs, progress)
-    if weights := weights_read(steps):
-        ready = replace(ready, fingerprint=fingerprint(ready.fingerprint, *weights))
     return ready, ""

@@ -5,9 +5,8 @@ Nothing is downloaded and no network is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from microexp import superres
 from microexp.benchmark._document import Place, SpecError
 from microexp.errors import MicroexpError, OptionError, UnknownNameError, WeightsError
-from microexp.magnify.base import Magnifier
 from microexp.superres.base import Upscaler
 from microexp.superres.cascade import Cascade, stages_to
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 _RANDOM = "random"
-_FILES = (".safetensors", ".pth", ".pt")
 
 
 class MethodSpec(BaseModel):
@@ -145,40 +142,6 @@ def _create(entry: Entry, given: Mapping[str, Any]) -> Upscaler:
     return made
 
 
-def networks(steps: Sequence[Any]) -> Iterator[Any]:
-    """Yield the steps that are networks with weights, those inside cascades, too.
-
-    Raises
-    ------
-    WeightsError
-        If one is given none.
-    """
-    for step in steps:
-        if isinstance(step, Cascade):
-            yield from networks(step.upscalers)
-        elif isinstance(step, Upscaler | Magnifier) and hasattr(step, "weights"):
-            if step.weights is None:
-                raise WeightsError(
-                    f"{type(step).__name__} needs weights: a file, or what 'microexp weights list' shows"
-                )
-            yield step
-
-
-def weights_read(steps: Sequence[Any]) -> list[str]:
-    """Return the SHA-256 of the weight files of some steps, as far as they are here."""
-    files = [_file(str(network.weights)) for network in networks(steps)]
-    here = [file for file in files if file is not None and file.is_file()]
-    return [_sha256(file, file.stat().st_mtime_ns, file.stat().st_size) for file in here]
-
-
-@lru_cache(maxsize=64)
-def _sha256(file: Path, changed: int, size: int) -> str:
-    """Return the checksum of a file, read again only if it changed."""
-    from microexp.weights.download import sha256_of
-
-    return sha256_of(file)
-
-
 def missing_weights(source: str | Path) -> str:
     """Return why weights cannot be read yet; empty if they can, or come by themselves when first used.
 
@@ -187,30 +150,14 @@ def missing_weights(source: str | Path) -> str:
     UnknownNameError
         If it is neither a file nor a name.
     """
-    file = _file(str(source))
-    if file is None or file.is_file():
-        return ""
-    if _published(str(source)):
-        return (
-            f"the weights '{source}' are not here yet: 'microexp weights get {source}' shows their licence "
-            "and downloads them"
-        )
-    return f"there is no weight file {source}"
+    from microexp.weights import catalogue, download  # here, as they bring torch, which others need not
 
-
-def _file(source: str) -> Path | None:
-    """Return the file of weights, there or not; None for untrained ones and those of the hub."""
-    from microexp.weights import catalogue  # here, as it brings torch, which other specs need not wait for
-
-    if source == _RANDOM:
-        return None
-    if known := _published(source):
-        return known.file
-    if source.endswith(_FILES) or Path(source).is_file():
-        return Path(source)
-    if "/" in source:
-        return None
-    raise UnknownNameError("published weights", source, catalogue.names())
+    file = download.named_file(source)
+    if file is not None:
+        return "" if file.is_file() else download.not_here(source)
+    if source != _RANDOM and "/" not in str(source):  # else it is untrained, or one of the hub
+        raise UnknownNameError("published weights", str(source), catalogue.names())
+    return ""
 
 
 def _published(source: str) -> Published | None:

@@ -32,11 +32,10 @@ from microexp.benchmark._restoration import (
     check_plain,
     make_upscaler,
     missing_weights,
-    networks,
 )
 from microexp.clip import Clip
 from microexp.errors import MicroexpError
-from microexp.evaluate.prepare import read_step
+from microexp.evaluate.prepare import networks, read_step
 from microexp.magnify.base import Magnifier
 from microexp.stateless import Stateless
 from microexp.superres.base import Upscaler

@@ -7,7 +7,9 @@ no other subject: it is no leak to do it before the folds are made.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from joblib import cpu_count, delayed
@@ -16,11 +18,12 @@ from microexp import faces, magnify, motion, superres
 from microexp.cache import identity_of
 from microexp.clip import Clip
 from microexp.datasets.base import Dataset, fingerprint
-from microexp.errors import MicroexpError, OptionError, UnknownNameError
+from microexp.errors import MicroexpError, OptionError, UnknownNameError, WeightsError
 from microexp.evaluate.workers import Progress, in_workers, leave_ctrl_c_to_the_parent, one_thread
 from microexp.magnify.base import Magnifier
 from microexp.registry import read_params
 from microexp.superres.base import Upscaler
+from microexp.superres.cascade import Cascade
 
 _CLIPS_A_TASK = 4
 _FAMILIES = (faces, motion, superres, magnify)
@@ -105,9 +108,50 @@ def prepare(
         dataset.classes,
         clips=kept,
         scheme=dataset.scheme,
-        fingerprint=fingerprint(dataset.fingerprint, *(repr(identity_of(step)) for step in steps)),
+        fingerprint=fingerprint(
+            dataset.fingerprint, *(repr(identity_of(step)) for step in steps), *_weights_read(steps)
+        ),
         remarks=(*dataset.remarks, *_remarks(dataset, steps, kept)),
     )
+
+
+def networks(steps: Sequence[Any]) -> Iterator[Any]:
+    """Yield the steps that are networks with weights, those inside cascades, too.
+
+    Raises
+    ------
+    WeightsError
+        If one is given none.
+    """
+    for step in steps:
+        if isinstance(step, Cascade):
+            yield from networks(step.upscalers)
+        elif isinstance(step, Upscaler | Magnifier) and hasattr(step, "weights"):
+            if step.weights is None:
+                raise WeightsError(
+                    f"{type(step).__name__} needs weights: a file, or what 'microexp weights list' shows"
+                )
+            yield step
+
+
+def _weights_read(steps: Sequence[Any]) -> list[str]:
+    """Return the SHA-256 of the weight files of some steps: retrained ones make other clips."""
+    sources = [network.weights for network in networks(steps)]
+    if not sources:
+        return []
+    from microexp.weights.download import named_file  # here, as it brings torch
+
+    files = [named_file(source) for source in sources]
+    here = [file for file in files if file is not None and file.is_file()]
+    return [_sha256(file, file.stat().st_mtime_ns, file.stat().st_size) for file in here]
+
+
+@lru_cache(maxsize=64)
+def _sha256(file: Path, changed: int, size: int) -> str:
+    """Return the checksum of a file, read again only if it changed."""
+    from microexp.weights.download import sha256_of
+
+    return sha256_of(file)
 
 
 def _prepared(clips: list[Clip], steps: Sequence[Any], start: int) -> tuple[int, list[Clip | None]]:

@@ -50,18 +50,30 @@ def locate(source: str | Path) -> Path:
         If it is neither a file nor a name, is in the catalogue and not downloaded yet, or `fetch` cannot get
         it.
     """
+    file = named_file(source)
+    if file is None:
+        return fetch(str(source))
+    if source in catalogue.names() and not file.is_file():
+        raise WeightsError(not_here(source))
+    return file
+
+
+def named_file(source: str | Path) -> Path | None:
+    """Return the file that a path or a name in the catalogue stands for, there or not; None for others."""
     path = Path(source)
     if isinstance(source, Path) or path.suffix in _SUFFIXES or path.is_file():
         return path
+    return catalogue.entry(source).file if source in catalogue.names() else None
+
+
+def not_here(source: str | Path) -> str:
+    """Return the sentence on weights of the catalogue, or on a file, that are not there."""
     if source in catalogue.names():
-        file = catalogue.entry(source).file
-        if not file.is_file():
-            raise WeightsError(
-                f"the weights '{source}' are not here yet: 'microexp weights get {source}' shows their "
-                "licence and downloads them"
-            )
-        return file
-    return fetch(source)
+        return (
+            f"the weights '{source}' are not here yet: 'microexp weights get {source}' shows their licence "
+            "and downloads them"
+        )
+    return f"there is no weight file {source}"
 
 
 def fetch(name: str) -> Path:
