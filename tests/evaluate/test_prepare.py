@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from microexp import motion, recognize
+from microexp import datasets, motion, recognize, superres
 from microexp.clip import Clip
 from microexp.datasets.base import Dataset
 from microexp.errors import MicroexpError, OptionError, UnknownNameError
 from microexp.evaluate import loso
 from microexp.evaluate.prepare import create_step, prepare
 from microexp.stateless import Stateless
+from microexp.weights import write_weights
 from tests.conftest import flow_dataset
 from tests.contracts.test_recognize import moving_clip
 
@@ -88,3 +91,17 @@ def test_wrong_steps_get_one_sentence() -> None:
         create_step("aligner", sice=3)
     with pytest.raises(OptionError, match="holds motion images"):
         prepare(flow_dataset(), [create_step("apex")])
+
+
+def test_clips_prepared_by_other_weights_are_other_data(tmp_path: Path) -> None:
+    """A run keyed by the data must not go on with what weights of the same name made before."""
+    data = datasets.create("synthetic", n_subjects=1, clips_per_subject=1, size=48).load()
+    settings = {"scale": 2, "channels": 8, "blocks": 1}
+    file = tmp_path / "net.safetensors"
+    prints = []
+    for seed in (0, 1):
+        network = superres.create("edsr", weights="random", random_state=seed, **settings)
+        write_weights(file, network.module().state_dict(), network.description())
+        step = superres.create("edsr", weights=str(file), **settings)
+        prints += [prepare(data, [step], jobs=1).fingerprint for _ in range(2)]
+    assert prints[0] == prints[1] != prints[2] == prints[3]
