@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,16 +20,56 @@ MADE, THERE, ELSEWHERE = "made", "there", "elsewhere"  # what becomes of a unit:
 
 
 @dataclass(frozen=True, eq=False)
-class _JobUnit:
-    """A piece of a job's work."""
+class _Unit(ABC):
+    """Work that is done once, whoever asks for it: under a lock, unless its result is there."""
 
     key: str
     locks: Path
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it is told to use a GPU."""
+        return False
+
+    @property
+    @abstractmethod
+    def part(self) -> str:
+        """Which of the units of its key it is."""
+
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether the result is on the disk."""
+
+    @abstractmethod
+    def compute(self) -> None:
+        """Put the result on the disk."""
+
+    def __call__(self) -> str:
+        """Do it, unless it is done already or another is at it; say which."""
+        if self.is_done():
+            return THERE
+        lock = Lock(self.locks / f"{self.key}-{self.part}.lock")
+        with writing(self.locks):
+            mine = lock.acquire()
+        if not mine:
+            return ELSEWHERE
+        try:
+            if self.is_done():
+                return THERE
+            self.compute()
+        finally:
+            lock.release()
+        return MADE
+
+
+@dataclass(frozen=True, eq=False)
+class _JobUnit(_Unit):
+    """A piece of a job's work."""
+
     experiment: Experiment
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the recogniser is told to use one."""
         device = self.experiment.recognizer.get_params(deep=False).get("device")
         return str(device).startswith("cuda")
 
@@ -38,15 +79,13 @@ class FeaturesUnit(_JobUnit):
     """The features of all clips of a job."""
 
     inputs: Inputs
-    kind = "features"
+    kind = part = "features"
 
-    def __call__(self) -> str:
-        store = self.experiment.store
-        return _once(
-            self.locks / f"{self.key}-features.lock",
-            lambda: store.has_features,
-            lambda: store.features(lambda: self.experiment.recognizer.features(self.inputs)),
-        )
+    def is_done(self) -> bool:
+        return self.experiment.store.has_features
+
+    def compute(self) -> None:
+        self.experiment.store.features(lambda: self.experiment.recognizer.features(self.inputs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,48 +96,29 @@ class FoldUnit(_JobUnit):
     seed: int
     kind = "fold"
 
-    def __call__(self) -> str:
-        store = self.experiment.store
-        return _once(
-            self.locks / f"{self.key}-{self.seed}-{self.fold.number}.lock",
-            lambda: store.read(self.seed, self.fold.number) is not None,
-            lambda: self.experiment.run(store.kept_features(), self.fold, self.seed),
-        )
+    @property
+    def part(self) -> str:
+        return f"{self.seed}-{self.fold.number}"
+
+    def is_done(self) -> bool:
+        return self.experiment.store.read(self.seed, self.fold.number) is not None
+
+    def compute(self) -> None:
+        self.experiment.run(self.experiment.store.kept_features(), self.fold, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
-class QualityUnit:
+class QualityUnit(_Unit):
     """The quality of a variant; the locks lie in the folder of the benchmark."""
 
-    key: str
-    locks: Path
     task: QualityTask
-    kind = "quality"
-    on_gpu = False
+    kind = part = "quality"
 
-    def __call__(self) -> str:
-        out = self.locks.parent
-        return _once(
-            self.locks / f"{self.key}.lock", lambda: self.task.is_done(out), lambda: self.task.run(out)
-        )
+    def is_done(self) -> bool:
+        return self.task.is_done(self.locks.parent)
 
-
-def _once(file: Path, is_done: Callable[[], bool], work: Callable[[], object]) -> str:
-    """Do something under a lock, unless it is done already or another is at it; say which."""
-    if is_done():
-        return THERE
-    lock = Lock(file)
-    with writing(file.parent):
-        mine = lock.acquire()
-    if not mine:
-        return ELSEWHERE
-    try:
-        if is_done():
-            return THERE
-        work()
-    finally:
-        lock.release()
-    return MADE
+    def compute(self) -> None:
+        self.task.run(self.locks.parent)
 
 
 class Counted(Protocol):
