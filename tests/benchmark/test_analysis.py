@@ -22,6 +22,7 @@ from microexp.evaluate.metrics import scores
 
 TABLES = {"casme2": "II", "samm": "III", "smic": "IV"}
 FACTORS = ["resolution", "superres"]
+NO_SETS = pd.DataFrame(columns=["database", "variant"])
 
 
 def row(label: str, variant: str, value: float | None, **more: object) -> dict[str, Any]:
@@ -251,6 +252,55 @@ def test_pairs_are_those_of_one_variant_and_those_with_the_baseline(tmp_path: Pa
     assert "1 of 4 pairs" in paired(results, tmp_path)[0].note
 
 
+MAGNIFIED = [("plain", "none", 0), ("wave", "phase", 1), ("Mag1", "net", 1), ("Mag2", "net", 2)]
+
+
+def magnified(out: Path, sides: tuple[int, ...] = (64,)) -> tuple[Results, dict[str, list[int]]]:
+    """Runs of one recogniser on magnified clips, of one size or several, and what it predicted of each."""
+    people = [f"0{i // 4}" for i in range(24)]
+    rng = np.random.default_rng(0)
+    truth, rows, predicted = rng.integers(2, size=24).tolist(), [], {"truth": []}
+    for side, (name, method, passes) in product(sides, MAGNIFIED):
+        variant = f"{name} {side}"
+        rows.append(row("net", variant, 0.5, side=side, magnification=method, cascade=passes))
+        predicted[variant] = rng.integers(2, size=24).tolist()
+        write_run(out, rows[-1]["folder"], truth, predicted[variant], people)
+    (results,) = by_database(rows, ["side", "magnification", "cascade"])
+    return results, {**predicted, "truth": truth}
+
+
+def test_every_magnification_is_tested_against_none_however_many_its_passes(tmp_path: Path) -> None:
+    results, predicted = magnified(tmp_path)
+    recognisers, baseline = paired(results, tmp_path)
+    assert not recognisers.rows  # there is one
+    assert baseline.title == "Against magnification none on casme2"
+    assert [line[:3] for line in texts(baseline)] == [
+        [f"{name} 64", "net", "plain 64"] for name in ("wave", "Mag1", "Mag2")
+    ]
+    truth = np.array(predicted["truth"])
+    for line in texts(baseline):
+        first, second = (scores(truth, np.array(predicted[name]), 2).uf1 for name in (line[0], line[2]))
+        assert float(line[3]) == pytest.approx(first - second, abs=5e-5)
+    p = [float(line[5]) for line in texts(baseline)]
+    np.testing.assert_allclose([float(line[6]) for line in texts(baseline)], holm(p), atol=4e-4)
+
+
+def test_magnification_is_tested_against_none_of_the_same_size(tmp_path: Path) -> None:
+    results, _ = magnified(tmp_path, (32, 64))
+    pairs = [(line[0], line[2]) for line in texts(paired(results, tmp_path)[1])]
+    assert pairs == [(f"{name} {s}", f"plain {s}") for s in (32, 64) for name in ("wave", "Mag1", "Mag2")]
+
+
+def test_without_the_run_on_unmagnified_clips_nothing_is_tested_and_it_is_said(tmp_path: Path) -> None:
+    results, _ = magnified(tmp_path)
+    lacking = results.table.assign(status=["failed", "done", "done", "done"])
+    table = paired(Results("casme2", lacking, results.factors), tmp_path)[1]
+    assert not table.rows
+    assert "none of the 3 pairs" in table.note
+    without = Results("casme2", results.table[1:], results.factors)
+    assert "no pair to compare" in paired(without, tmp_path)[1].note
+
+
 def test_runs_on_different_clips_are_not_compared(tmp_path: Path) -> None:
     (results,) = by_database([row("a", "", 0.5), row("b", "", 0.5)], [])
     write_run(tmp_path, "runs/a-", [0, 1, 0], [0, 1, 1], ["x", "y", "z"])
@@ -272,7 +322,9 @@ def test_cells_of_the_study_stand_beside_ours_with_the_difference() -> None:
     results, quality = study("smic"), study_quality("smic").assign(psnr=lambda q: q["psnr"] + 1)
     ours = results.table.assign(WAR=results.table["WAR"] - 0.1)
     found = [state(folder, classes=["a", "b", "c"]) for folder in ours["folder"]]
-    tables = {t.title.split()[2]: t for t in beside_published(found, ours.to_dict("records"), quality)}
+    tables = {
+        t.title.split()[2]: t for t in beside_published(found, ours.to_dict("records"), quality, NO_SETS)
+    }
     assert set(tables) == {"IV", "V"}
     assert len(tables["IV"].rows) == 30 * 7
     assert {line[-1] for line in texts(tables["IV"])} == {"-0.100"}
@@ -280,7 +332,7 @@ def test_cells_of_the_study_stand_beside_ours_with_the_difference() -> None:
     differences = {(line[4], line[-1]) for line in texts(tables["V"])}
     assert differences == {("PSNR", "+1.00"), ("SSIM", "+0.0000")}
     found = [state(folder, classes=["a", "b"]) for folder in ours["folder"]]  # of another scheme
-    (nothing,) = beside_published(found, ours.to_dict("records"), quality.head(0))
+    (nothing,) = beside_published(found, ours.to_dict("records"), quality.head(0), NO_SETS)
     assert not nothing.rows
 
 
@@ -290,11 +342,67 @@ def test_parts_of_the_composite_stand_beside_its_tables_and_single_databases_do_
     summary = {"classes": ["a", "b", "c"], "databases": parts}
     ours = [row("mine", "", 0.5, database="megc2019", method="featref", folder="runs/f")]
     empty = pd.DataFrame(columns=["database", "variant"])
-    tables = beside_published([state("runs/f", **summary)], ours, empty)
+    tables = beside_published([state("runs/f", **summary)], ours, empty, NO_SETS)
     assert len(tables) == 2  # table 1 of BOWAM and table II on magnification
     for table in tables:
         assert {line[0] for line in texts(table)} == {"megc2019", "smic", "samm", "casme2"}
         assert {line[4] for line in texts(table)} == {"UF1", "UAR"}
     alone = [{**ours[0], "database": "smic"}]
-    (nothing,) = beside_published([state("runs/f", **summary)], alone, empty)
+    (nothing,) = beside_published([state("runs/f", **summary)], alone, empty, NO_SETS)
     assert not nothing.rows
+
+
+def set_distances() -> pd.DataFrame:
+    """Distances of the composite database and two parts, magnified once and twice."""
+    parts = {"megc2019": 442, "casme2": 145, "samm": 133}
+    return pd.DataFrame(
+        {"database": "megc2019", "variant": f"Mag{n}", "magnification": "single_image", "cascade": n,
+         "part": part, "pictures": count, "singular": count < 769, "FD-768": 3.5 + n, "KID-768": -0.00125,
+         "file": f"quality/{n}.json"}
+        for n in (1, 2) for part, count in parts.items()
+    )  # fmt: skip
+
+
+def test_published_fid_stands_beside_ours_without_a_difference() -> None:
+    (table,) = beside_published([], [], NO_SETS, set_distances())
+    assert table.title.startswith("Beside table I of Song")
+    printed = {"megc2019": "12.002", "casme2": "14.725", "samm": "19.911"}  # table I, of one pass
+    assert texts(table) == [
+        [part, "Mag1", "", "", "FD-768 beside FID", "4.500", fid, "not comparable"]
+        for part, fid in printed.items()
+    ]
+    assert "values are not comparable" in table.note
+    assert table.sources == ["quality/1.json"]
+    alone = set_distances().assign(database="casme2", part="casme2")
+    (nothing,) = beside_published([], [], NO_SETS, alone)
+    assert not nothing.rows  # the paper's figures are of the composite database
+
+
+def test_the_table_of_distances_has_a_row_a_variant_and_says_what_they_rest_on() -> None:
+    rows = [
+        row("net", name, 0.5, database="megc2019", magnification=method, cascade=n)
+        for name, method, n in (
+            ("plain", "none", 0),
+            ("Mag1", "single_image", 1),
+            ("Mag2", "single_image", 2),
+        )
+    ]
+    every = by_database(rows, ["magnification", "cascade"])
+    distances = set_distances()
+    table = analysis.distance_table(every, distances[:5], [])
+    assert table.head[3:] == [
+        f"{measure}, {name}"
+        for name in ("megc2019", "megc2019: casme2", "megc2019: samm")
+        for measure in ("FD-768", "KID-768")
+    ]
+    assert texts(table) == [
+        ["Mag1", "single_image", "1", *["4.50", "-0.0013"] * 3],
+        ["Mag2", "single_image", "2", *["5.50", "-0.0013"] * 2, "to do", "to do"],
+    ]
+    assert (
+        "megc2019 442, singular; megc2019: casme2 145, singular; megc2019: samm 133, singular" in table.note
+    )
+    many = distances.assign(pictures=900, singular=False)
+    assert "megc2019 900; megc2019: casme2 900;" in analysis.distance_table(every, many, []).note
+    nothing = analysis.distance_table(every, distances[:0], ["no weights", "no weights"])
+    assert (nothing.rows, nothing.note) == ((), "Not measured: no weights.")

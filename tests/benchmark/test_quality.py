@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from microexp.benchmark.quality import QualityTask, read_quality
+from microexp.benchmark.quality import ClipQuality, read_quality
 from microexp.clip import Clip
 from microexp.datasets.base import Dataset
 from microexp.errors import DataError
@@ -30,9 +30,9 @@ def dataset(made: list[Clip]) -> Dataset:
     return Dataset(table.assign(label=0), ("e",), clips=made)
 
 
-def task(restored: list[Clip], original: list[Clip], variant: str = "EDSR 64to256") -> QualityTask:
+def task(restored: list[Clip], original: list[Clip], variant: str = "EDSR 64to256") -> ClipQuality:
     factors = {"resolution": 64, "superres": "edsr"}
-    return QualityTask("d", variant, factors, dataset(restored), dataset(original))
+    return ClipQuality("d", variant, factors, dataset(restored), dataset(original))
 
 
 def noisy(made: list[Clip]) -> list[Clip]:
@@ -53,7 +53,7 @@ def test_quality_is_that_of_onset_and_apex(tmp_path: Path) -> None:
     assert not one.is_done(tmp_path)
     one.run(tmp_path)
     assert one.is_done(tmp_path)
-    found = read_quality(tmp_path)
+    found = read_quality(tmp_path, [one.key])
     assert found["clip"].tolist() == ["d/x", "d/y"]
     assert set(found["variant"]) == {"EDSR 64to256"}
     assert (set(found["resolution"]), set(found["superres"])) == ({64}, {"edsr"})
@@ -69,8 +69,9 @@ def test_quality_is_that_of_onset_and_apex(tmp_path: Path) -> None:
 
 def test_equal_clips_and_clips_without_an_apex(tmp_path: Path) -> None:
     original = clips(1, ("spotless",))
-    task(original, original).run(tmp_path)
-    assert read_quality(tmp_path)[["psnr", "ssim"]].to_numpy().tolist() == [[np.inf, 1.0]]
+    one = task(original, original)
+    one.run(tmp_path)
+    assert read_quality(tmp_path, [one.key])[["psnr", "ssim"]].to_numpy().tolist() == [[np.inf, 1.0]]
 
 
 def test_every_variant_has_a_file_and_the_same_one_each_time(tmp_path: Path) -> None:
@@ -84,7 +85,9 @@ def test_every_variant_has_a_file_and_the_same_one_each_time(tmp_path: Path) -> 
     assert sorted(p.name for p in (tmp_path / "quality").iterdir()) == sorted(
         f"{t.key}.json" for t in (first, second)
     )
-    assert set(read_quality(tmp_path)["file"]) == {f"quality/{t.key}.json" for t in (first, second)}
+    keys = [second.key, first.key]
+    files = read_quality(tmp_path, [*keys, "0" * 12])["file"]
+    assert list(dict.fromkeys(files)) == [f"quality/{key}.json" for key in keys]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"variant": "x"}', "\x00"])
@@ -93,7 +96,7 @@ def test_a_damaged_file_counts_as_missing(tmp_path: Path, text: str) -> None:
     one.run(tmp_path)
     one.file(tmp_path).write_text(text)
     assert not one.is_done(tmp_path)
-    assert read_quality(tmp_path).empty
+    assert read_quality(tmp_path, [one.key]).empty
 
 
 def test_other_clips_and_other_sizes_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -106,5 +109,5 @@ def test_other_clips_and_other_sizes_are_refused_and_nothing_is_written(tmp_path
     with pytest.raises(DataError, match="the 1 clips of EDSR 64to256 are not the 2 originals"):
         task(original[:1], original).run(tmp_path)
     with pytest.raises(DataError, match="clips are needed"):
-        QualityTask("d", "v", {}, flow, flow).run(tmp_path)
+        ClipQuality("d", "v", {}, flow, flow).run(tmp_path)
     assert not list(tmp_path.rglob("*.json"))

@@ -122,10 +122,12 @@ def test_published_figures_stand_in_the_page_only_if_asked_for(ran: Ran) -> None
     assert "No job matches a cell of a published table" in page  # drawn faces are in no paper
 
 
-def test_quality_of_other_data_under_the_same_name_is_left_out(ran: Ran) -> None:
+def test_quality_of_other_data_under_the_same_names_is_left_out(ran: Ran) -> None:
     plan, _, out = ran
-    jobs = [replace(job, config={**job.config, "data": "other"}) for job in plan.jobs]
-    assert "No quality was measured" in write_reports(replace(plan, jobs=jobs), out)[2].read_text()
+    spec = parse_spec(TEXT.replace("  size: 64", "  kernel: opencv\n  size: 64"), "small.yaml")
+    other = make_plan(spec, make_tasks(spec, 1))
+    assert [job.variant for job in other.jobs] == [job.variant for job in plan.jobs]
+    assert "No quality was measured" in write_reports(other, out)[2].read_text()
 
 
 def test_a_strip_shows_small_restored_flow_and_original(ran: Ran, tmp_path: Path) -> None:

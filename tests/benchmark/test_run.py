@@ -434,6 +434,7 @@ class Measured:
     work: Callable[[Path], object]
     variant: str = "EDSR 64to256"
     database: str = "made"
+    kind: str = "quality"
     runs: list[str] = field(default_factory=list)
 
     def is_done(self, out: Path) -> bool:

@@ -239,7 +239,7 @@ def test_restored_clips_are_measured_against_the_originals_at_the_size() -> None
     ]
     for task in found:
         assert task.factors["resolution"] in (8, 16)
-        for restored, original in zip(task.restored.clips or (), task.original.clips or (), strict=True):
+        for restored, original in zip(task.dataset.clips or (), task.original.clips or (), strict=True):
             assert restored.size == original.size == (32, 32)
             assert restored.identity == original.identity
     assert make_quality_tasks(parse_spec(VARIED, "v"), make_tasks(parse_spec(VARIED, "v"), jobs=1)) == []

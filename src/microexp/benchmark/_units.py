@@ -109,10 +109,17 @@ class FoldUnit(_JobUnit):
 
 @dataclass(frozen=True, eq=False)
 class QualityUnit(_Unit):
-    """The quality of a variant; the locks lie in the folder of the benchmark."""
+    """What is measured of a variant's pictures; the locks lie in the folder of the benchmark."""
 
     task: QualityTask
-    kind = part = "quality"
+
+    @property
+    def kind(self) -> str:
+        return self.task.kind
+
+    @property
+    def part(self) -> str:
+        return self.task.kind.replace(" ", "-")
 
     def is_done(self) -> bool:
         return self.task.is_done(self.locks.parent)

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 
 from microexp.benchmark.grouping import group
+from microexp.benchmark.quality import DISTANCES
 from microexp.benchmark.statistics import RESIDUAL, Correlation, anova, correlation
 from microexp.errors import DataError
 from microexp.evaluate.evaluation import leaks
 
 RECOGNISER = "recogniser"
 MEASURED = {"psnr": "PSNR", "ssim": "SSIM"}
-_DIGITS = {"psnr": 2, "ssim": 4}
+_DIGITS = {"psnr": 2, "ssim": 4, "FD-768": 2, "KID-768": 4}
 
 
 @dataclass(frozen=True)
@@ -175,14 +176,13 @@ def quality_table(every: Sequence[Results], quality: pd.DataFrame) -> Table:
             title, note="No quality was measured: no variant gives clips of the originals' size yet."
         )
     means = quality.groupby(["variant", "database"])[list(MEASURED)].mean()
-    levels = {variant: results.levels(variant) for results in every for variant in results.variants}
-    variants = [variant for variant in levels if variant in set(quality["variant"])]
+    levels = _levels_of(every, quality)
     databases = list(dict.fromkeys(results.table["database"].iloc[0] for results in every))
     columns = list(product(databases, MEASURED))
     rows = []
-    for variant in variants:
+    for variant in levels:
         row = [Cell(variant), *(_level(levels[variant].get(factor)) for factor in factors)]
-        beside = [v for v in variants if not factors or _same(levels[v], levels[variant], factors[:1])]
+        beside = [v for v in levels if not factors or _same(levels[v], levels[variant], factors[:1])]
         for database, measure in columns:
             value = means[measure].get((variant, database), np.nan)
             best = max(means[measure].get((v, database), -np.inf) for v in beside)
@@ -198,6 +198,41 @@ def quality_table(every: Sequence[Results], quality: pd.DataFrame) -> Table:
         sorted(set(quality["file"])),
         1 + len(factors),
     )
+
+
+def distance_table(every: Sequence[Results], distances: pd.DataFrame, failed: Iterable[str]) -> Table:
+    """Return how far the apex frames of variants are from the unmagnified ones, and why some `failed`."""
+    title = "Frechet distance and KID to the unmagnified apex frames"
+    reasons = "".join(f" Not measured: {reason}." for reason in dict.fromkeys(failed))
+    if distances.empty:
+        return Table(title, note=reasons.strip() or "Not measured yet.")
+    factors, cells = every[0].factors, distances.set_index(["variant", "database", "part"])
+    sets = {(one["database"], one["part"]): one for one in distances.to_dict("records")}
+    rows = []
+    for variant, levels in _levels_of(every, distances).items():
+        row = [Cell(variant), *(_level(levels.get(factor)) for factor in factors)]
+        for place, measure in product(sets, DISTANCES):
+            value = cells[measure].get((variant, *place), np.nan)
+            row.append(Cell("to do" if np.isnan(value) else f"{value:.{_DIGITS[measure]}f}"))
+        rows.append(row)
+    names = {(whole, part): part if part == whole else f"{whole}: {part}" for whole, part in sets}
+    counts = (f"{names[k]} {n['pictures']}{', singular' * n['singular']}" for k, n in sets.items())
+    return Table(
+        title,
+        ["variant", *factors, *(f"{m}, {names[place]}" for place, m in product(sets, DISTANCES))],
+        rows,
+        "Apex frames as the recogniser gets them, as sets, by Inception-v3 up to its layer mixed5; FID in "
+        f"papers is by another training. Pictures in each of the two sets: {'; '.join(counts)} (singular: no "
+        f"more than there are features). FD of sets of different size do not compare, KID do.{reasons}",
+        list(dict.fromkeys(distances["file"])),
+        1 + len(factors),
+    )
+
+
+def _levels_of(every: Iterable[Results], measured: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the levels of the variants that were measured, in the order of the plan."""
+    there = set(measured["variant"])
+    return {v: results.levels(v) for results in every for v in results.variants if v in there}
 
 
 def _same(first: Mapping[str, Any], second: Mapping[str, Any], factors: Iterable[str]) -> bool:

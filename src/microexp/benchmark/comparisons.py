@@ -24,6 +24,11 @@ _Run = Mapping[Any, Any]
 _Key = tuple[Any, ...]
 _CELL = ["database", "classes", "resolution", "superres", "magnification", "recogniser", "measure"]
 _COMPOSITE = "megc2019"
+_FRECHET = "FD-768"
+_NOT_FID = (
+    f"{_FRECHET} is by another training of Inception-v3 than FID, and the paper does not say which sets it "
+    "compared, so the values are not comparable"
+)
 
 
 def paired(results: Results, out: Path) -> list[Table]:
@@ -144,7 +149,10 @@ def _compared(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
 
 
 def beside_published(
-    found: Sequence[State], rows: Sequence[Mapping[str, Any]], quality: pd.DataFrame
+    found: Sequence[State],
+    rows: Sequence[Mapping[str, Any]],
+    quality: pd.DataFrame,
+    distances: pd.DataFrame,
 ) -> list[Table]:
     """Return ours beside theirs: one table for every published one of which a cell was computed.
 
@@ -159,9 +167,11 @@ def beside_published(
         The table of the benchmark, see `microexp.benchmark.report.table_rows`.
     quality : pandas.DataFrame
         See `microexp.benchmark.quality.read_quality`.
+    distances : pandas.DataFrame
+        See `microexp.benchmark.quality.read_distances`; no difference to FID is taken.
     """
     summaries = {state.folder: state.summary for state in found if state.summary is not None}
-    ours = pd.DataFrame([*_figures(rows, summaries), *_qualities(quality)])
+    ours = pd.DataFrame([*_figures(rows, summaries), *_qualities(quality), *_set_distances(distances)])
     tables = []
     for paper, numbers in published.tables().items():
         for number in numbers:
@@ -200,7 +210,14 @@ def _qualities(quality: pd.DataFrame) -> Iterable[dict[str, Any]]:
             yield about | {"shown": "", "rule": "", "measure": shown, "ours": float(part[measure].mean())}
 
 
-def _about(row: Mapping[str, Any]) -> dict[str, Any]:
+def _set_distances(distances: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    for row in distances.to_dict("records"):
+        about = _about(row) | {"database": row["part"], "classes": None, "recogniser": None}
+        about |= {"composite": row["database"] == _COMPOSITE, "source": row["file"]}
+        yield about | {"shown": "", "rule": "", "measure": "FID", "ours": row[_FRECHET]}
+
+
+def _about(row: _Run) -> dict[str, Any]:
     """Return the factors of a row in the words of the published tables, in which nothing done is empty."""
     levels = {factor: row.get(factor) for factor in ("resolution", "superres", "magnification")}
     nothing = {"superres": "original", "magnification": "none"}
@@ -213,7 +230,7 @@ def _about(row: Mapping[str, Any]) -> dict[str, Any]:
 def _beside(paper: str, number: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> Table | None:
     composite = bool((theirs["database"] == _COMPOSITE).any())
     printed = {_cell(cell): cell for cell in theirs.to_dict("records")}
-    rows, sources = [], []
+    rows, sources, note = [], [], "protocol and clips may differ"
     for figure in ours[ours["composite"] == composite].to_dict("records"):
         cell = printed.get(_cell(figure))
         if cell is None:
@@ -221,11 +238,10 @@ def _beside(paper: str, number: str, ours: pd.DataFrame, theirs: pd.DataFrame) -
         sources.append(figure["source"])
         texts = [figure["database"], figure["variant"], figure["shown"], figure["rule"], figure["measure"]]
         digits = len(str(cell["printed"]).partition(".")[2])
-        numbers = (
-            f"{figure['ours']:.{digits}f}",
-            cell["printed"],
-            f"{figure['ours'] - cell['value']:+.{digits}f}",
-        )
+        difference = f"{figure['ours'] - cell['value']:+.{digits}f}"
+        if figure["measure"] == "FID":
+            texts[-1], difference, note = f"{_FRECHET} beside FID", "not comparable", _NOT_FID
+        numbers = (f"{figure['ours']:.{digits}f}", cell["printed"], difference)
         rows.append([*(Cell(text) for text in texts), *(Cell(text) for text in numbers)])
     if not rows:
         return None
@@ -233,8 +249,7 @@ def _beside(paper: str, number: str, ours: pd.DataFrame, theirs: pd.DataFrame) -
         f"Beside table {number} of {published.SOURCES[paper]}",
         ["database", "variant", "recogniser", "epoch", "measure", "ours", "published", "ours - published"],
         rows,
-        "Matched by database, number of classes, variant, recogniser and measure; protocol and clips may "
-        "differ.",
+        f"Matched by database, number of classes, variant, recogniser and measure; {note}.",
         list(dict.fromkeys(sources)),
         5,
     )

@@ -19,9 +19,10 @@ import numpy as np
 
 from microexp.benchmark._data import Ready, load, make_steps, prepared
 from microexp.benchmark._recognisers import make_recognizers
-from microexp.benchmark.quality import QualityTask
+from microexp.benchmark._restoration import missing_weights
+from microexp.benchmark.quality import ClipQuality, QualityTask, SetDistances, weights_sha256
 from microexp.benchmark.spec import DatabaseSpec, RecogniserSpec, Spec, check_one_database
-from microexp.benchmark.variants import make_variants
+from microexp.benchmark.variants import NONE, make_variants
 from microexp.datasets.base import Dataset
 from microexp.errors import DataError, MicroexpError, OptionError, PathMissingError
 from microexp.evaluate.folds import make_folds
@@ -125,6 +126,8 @@ class Plan:
         The whole spec with its defaults, and with what was changed at run time, as JSON values.
     jobs : list of Job
         Databases by recognisers by variants.
+    qualities : list of str
+        Keys of what is measured of the pictures.
     """
 
     name: str
@@ -137,6 +140,7 @@ class Plan:
     factors: list[str]
     spec: Mapping[str, Any]
     jobs: list[Job]
+    qualities: list[str]
 
     def write(self, out: Path) -> None:
         """Keep it in the folder of the benchmark."""
@@ -223,6 +227,7 @@ def make_tasks(spec: Spec, jobs: int | None = None, progress: Progress | None = 
         If the options at run time do not say which database is meant.
     """
     check_one_database(spec)
+    _check_set_distance(spec)
     recognizers, variants = make_recognizers(spec), make_variants(spec)
     steps = make_steps(spec)
     loaded = [load(spec, i) for i in range(len(spec.databases))]
@@ -235,7 +240,10 @@ def make_tasks(spec: Spec, jobs: int | None = None, progress: Progress | None = 
 
 
 def make_quality_tasks(spec: Spec, tasks: Sequence[Task]) -> list[QualityTask]:
-    """Return what measures the quality of restored clips: one a database and variant that has originals.
+    """Return what measures pictures: of each database, the variants that have something to compare with.
+
+    Restored clips are compared before what a row alone does to them, sets of magnified frames as the first
+    recogniser that can run gets them.
 
     Parameters
     ----------
@@ -244,15 +252,13 @@ def make_quality_tasks(spec: Spec, tasks: Sequence[Task]) -> list[QualityTask]:
     tasks : sequence of Task
         Of this spec.
     """
-    if spec.restorations is None:
-        return []
     found: dict[str, QualityTask] = {}
     for task in tasks:
         if task.restored is not None and task.original is not None:
             job = task.job
-            made = QualityTask(job.database, job.variant, job.factors, task.restored, task.original)
+            made = ClipQuality(job.database, job.variant, job.factors, task.restored, task.original)
             found.setdefault(made.key, made)
-    return list(found.values())
+    return [*found.values(), *_set_distances(spec, tasks)]
 
 
 def make_plan(spec: Spec, tasks: Sequence[Task]) -> Plan:
@@ -268,7 +274,46 @@ def make_plan(spec: Spec, tasks: Sequence[Task]) -> Plan:
         factors=list(tasks[0].job.factors) if tasks else [],
         spec=json.loads(json.dumps(spec.model_dump(), default=str)),
         jobs=[task.job for task in tasks],
+        qualities=[task.key for task in make_quality_tasks(spec, tasks)],
     )
+
+
+def _set_distances(spec: Spec, tasks: Sequence[Task]) -> list[QualityTask]:
+    """Return a task a magnified variant of a database, with the unmagnified clips of the same row."""
+    if spec.set_distance is None:
+        return []
+    weights = spec.set_distance.weights
+    sha256 = weights_sha256(weights)
+    ready = [task for task in tasks if not task.job.problem]
+    plain = {_row_of(task): task.dataset for task in ready if task.job.factors["magnification"] == NONE}
+    found: dict[tuple[str, str], QualityTask] = {}
+    for task in ready:
+        job, original = task.job, plain.get(_row_of(task))
+        if original is not None and job.factors["magnification"] != NONE:
+            made = SetDistances(
+                job.database, job.variant, job.factors, task.dataset, original, weights, sha256
+            )
+            found.setdefault((job.database, job.variant), made)
+    return list(found.values())
+
+
+def _row_of(task: Task) -> tuple[str, str, str]:
+    return task.job.database, canonical_json(task.job.data), task.job.label
+
+
+def _check_set_distance(spec: Spec) -> None:
+    """Refuse weights of a name that there is not, or that is another network's."""
+    if spec.set_distance is None:
+        return
+    from microexp.weights import catalogue  # here, as it brings torch, which others need not
+
+    weights, place = spec.set_distance.weights, ("set_distance", "weights")
+    try:
+        missing_weights(weights)
+    except MicroexpError as error:
+        raise spec.fault(place, str(error)) from error
+    if weights in catalogue.names() and (method := catalogue.entry(weights).method) != "inception":
+        raise spec.fault(place, f"'{weights}' is {method}, not inception")
 
 
 def _row_tasks(

@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from microexp.benchmark import analysis
@@ -20,8 +19,8 @@ from microexp.benchmark.analysis import Cell, Results, Table
 from microexp.benchmark.comparisons import beside_published, paired
 from microexp.benchmark.figures import factor_figure, quality_figure, strip_file
 from microexp.benchmark.plan import Plan
-from microexp.benchmark.quality import read_quality
-from microexp.benchmark.run import State, states
+from microexp.benchmark.quality import read_distances, read_quality
+from microexp.benchmark.run import State, failures, states
 from microexp.evaluate.evaluation import leaks
 from microexp.evaluate.metrics import METRICS
 from microexp.evaluate.report import page_template
@@ -29,6 +28,7 @@ from microexp.evaluate.store import features_seconds, write_atomically
 
 TABLE_CSV, TABLE_TEX, REPORT_HTML = "table.csv", "table.tex", "report.html"
 TIMES_CSV = "times.csv"  # apart, as they differ between two runs of the same
+DISTANCES_CSV = "distances.csv"
 Against = Literal["published"]
 _WHOLE = [
     "parameters",
@@ -44,6 +44,8 @@ _TEX_BEST = {"row": r"\underline{%s}", "column": r"\textbf{%s}", "": "%s"}
 
 def write_reports(plan: Plan, out: Path, against: Against | None = None) -> tuple[Path, Path, Path]:
     """Write ``table.csv``, ``table.tex``, ``report.html`` and ``times.csv`` into a benchmark's folder.
+
+    Where distances of sets were measured there is ``distances.csv``, too.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def write_reports(plan: Plan, out: Path, against: Against | None = None) -> tupl
     """
     found = states(plan, out)
     rows = table_rows(plan, found)
-    quality = _quality_of(plan, out)
+    quality, distances = (read(out, plan.qualities) for read in (read_quality, read_distances))
     every = analysis.by_database(rows, plan.factors)
     csv, tex, html = out / TABLE_CSV, out / TABLE_TEX, out / REPORT_HTML
     times = [_times(state, out) for state in found]
@@ -72,9 +74,13 @@ def write_reports(plan: Plan, out: Path, against: Against | None = None) -> tupl
     write_atomically(out / TIMES_CSV, pd.DataFrame(times).to_csv(index=False, lineterminator="\n"))
     sections = [_section(plan, results, quality, out) for results in every]
     measured = [analysis.quality_table(every, quality)] if any(s["grids"] for s in sections) else []
+    if plan.spec["set_distance"]:
+        failed = (reason for _, reason in failures(plan.qualities, out))
+        measured = [analysis.distance_table(every, distances, failed)]
+        write_atomically(out / DISTANCES_CSV, distances.to_csv(index=False, lineterminator="\n"))
     grids = [table for section in sections for table in section["grids"]]
     write_atomically(tex, _latex(plan, found, rows, [t for t in [*grids, *measured] if t.rows]))
-    beside = beside_published(found, rows, quality) if against else []
+    beside = beside_published(found, rows, quality, distances) if against else []
     write_atomically(html, _html(plan, found, rows, times, sections, measured, beside))
     return csv, tex, html
 
@@ -198,14 +204,6 @@ def _published(plan: Plan) -> str:
     where = f"Published figures are from {plan.source}" if plan.source else "Published figures"
     on = f", on {plan.published_data}" if plan.published_data else ""
     return f"{where}{on}; their protocol: {plan.published_protocol}."
-
-
-def _quality_of(plan: Plan, out: Path) -> pd.DataFrame:
-    """Return the quality of the plan's own clips; earlier data of the same name are left out."""
-    quality = read_quality(out)
-    ours = {(job.database, job.variant, job.config["data"]) for job in plan.jobs}
-    key = zip(quality["database"], quality["variant"], quality["data"], strict=True)
-    return quality[np.array([one in ours for one in key], bool)].reset_index(drop=True)
 
 
 def _section(plan: Plan, results: Results, quality: pd.DataFrame, out: Path) -> dict[str, Any]:

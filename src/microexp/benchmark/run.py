@@ -1,13 +1,13 @@
 """Run what a plan lacks, in units that several processes and several runners share; nothing is lost.
 
-A unit is the features of a job, one of its folds, or the quality of a variant. Each is computed under its
-lock and looks first whether it is there already, so a unit is computed once whoever asks for it.
+A unit is the features of a job, one of its folds, or what is measured of a variant's pictures. Each is
+computed under its lock and looks first whether it is there already, so a unit is computed once whoever asks.
 
 The folder of a benchmark::
 
     plan.json               the jobs, as they were run last
     runs/<label>-<key>/     one run each, as `microexp.evaluate` keeps it; summary.json once it is complete
-    quality/<key>.json      how near the restored clips of a variant are to the originals
+    quality/<key>.json      how near the pictures of a variant are to the originals, clip by clip or as sets
     failed/<key>.json       why a job failed, until it succeeds
     locks/                  what is being computed at this moment
 """
@@ -221,14 +221,14 @@ class _JobCourse:
 
 
 class _QualityCourse:
-    """The one unit of a variant's quality."""
+    """The one unit of what is measured of a variant's pictures."""
 
     method = ""
 
     def __init__(self, task: QualityTask, out: Path) -> None:
         self.task, self.out = task, out
-        self.key, self.label = task.key, f"quality of {task.variant} on {task.database}"
-        self.left = Counter({"quality": 1})
+        self.key, self.label = task.key, f"{task.kind} of {task.variant} on {task.database}"
+        self.left = Counter({task.kind: 1})
 
     def begin(self) -> list[Any]:
         """Return the unit, if it is not done."""

@@ -36,7 +36,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from microexp.benchmark._document import Document, Place, SpecError
 from microexp.benchmark._restoration import STRICT, MethodSpec
-from microexp.benchmark.variants import RestorationsSpec, VariantSpec, check_variants
+from microexp.benchmark.variants import NONE, RestorationsSpec, VariantSpec, check_variants
 from microexp.errors import OptionError, PathMissingError, UnknownNameError, suggestion
 from microexp.evaluate.metrics import METRICS
 
@@ -98,6 +98,20 @@ class RecogniserSpec(BaseModel):
     prepare: list[str] = Field(default_factory=list)
     published: dict[str, float | str] = Field(default_factory=dict)
     note: str = ""
+
+
+class SetDistanceSpec(BaseModel):
+    """What distances of sets are measured by; see `microexp.benchmark.quality`.
+
+    Attributes
+    ----------
+    weights : str
+        Of Inception-v3: a name in the catalogue or one of the hub, or a file.
+    """
+
+    model_config = STRICT
+
+    weights: str = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -173,6 +187,8 @@ class Spec(BaseModel):
         Variants by low resolution and method of super-resolution.
     variants : list of VariantSpec
         Other variants; a spec has these or restorations, or neither.
+    set_distance : SetDistanceSpec or None
+        How far the apex frames of the variants are from the unmagnified ones as sets; None for not measured.
     defaults : dict
         Arguments given to every recogniser.
     recognisers : list of RecogniserSpec
@@ -196,6 +212,7 @@ class Spec(BaseModel):
     prepare: list[str] = Field(default_factory=list)
     restorations: RestorationsSpec | None = None
     variants: list[VariantSpec] = Field(default_factory=list)
+    set_distance: SetDistanceSpec | None = None
     defaults: dict[str, Any] = Field(default_factory=dict)
     recognisers: list[RecogniserSpec] = Field(min_length=1)
     published_data: str = ""
@@ -301,6 +318,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "variants": VariantSpec,
     "restorations": RestorationsSpec,
     "restorations.methods": MethodSpec,
+    "set_distance": SetDistanceSpec,
 }
 
 
@@ -322,6 +340,11 @@ def _in_words(error: ValidationError, document: Document, changes: Changes) -> S
 def _check(spec: Spec) -> None:
     """What one field alone cannot tell."""
     check_variants(spec)
+    levels = [variant.factors.get("magnification") for variant in spec.variants]
+    if spec.set_distance is not None and (levels.count(NONE) != 1 or len(levels) < 2):
+        raise spec.fault(
+            ("set_distance",), "needs one variant whose factor magnification is none, and others to compare"
+        )
     labels: set[str] = set()
     for i, row in enumerate(spec.recognisers):
         place: Place = ("recognisers", i)
