@@ -31,8 +31,8 @@ class Entry:
     name : str
         What ``weights=`` of the method and ``microexp weights get`` take.
     method : str
-        Name of the method in `microexp.superres` or `microexp.magnify`, or what measures: "lpips",
-        "inception" or "face_descriptor".
+        Name of the method in `microexp.superres`, `microexp.magnify` or `microexp.recognize`, or what
+        measures: "lpips", "inception" or "face_descriptor".
     scale : int
         Factor of width and height; 1 for what does not enlarge.
     source : str
