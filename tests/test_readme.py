@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from microexp.datasets.synthetic import long_video
+from microexp.frames.write import write_video
 from tests.conftest import write_megc_tree
 
 ROOT = Path(__file__).parents[1]
@@ -27,14 +29,24 @@ COMMANDS = [
 
 def test_all_blocks_are_of_a_kind_that_is_tested() -> None:
     assert {kind for kind, _ in BLOCKS} == {"bash", "python"}
-    assert all(line.startswith(("microexp ", "make ")) for line in BASH)
+    assert all(line.startswith(("microexp ", "make ", "pip install ")) for line in BASH)
     assert len(COMMANDS) >= 5
 
 
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's own video."""
+    clip = long_video(3.5, 25.0, n_micro=0, n_macro=1, n_blinks=0, n_turns=0, size=128)
+    file = tmp_path_factory.mktemp("video") / "my_video.mp4"
+    write_video(file, iter(clip.frames), clip.fps)
+    return file
+
+
 @pytest.mark.parametrize("block", COMMANDS)
-def test_commands(tmp_path: Path, block: list[str]) -> None:
+def test_commands(tmp_path: Path, block: list[str], video: Path) -> None:
     write_megc_tree(tmp_path / "path" / "to" / "megc2019-flow", subjects=3)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / video.name).symlink_to(video)
     for line in block:
         arguments = shlex.split(line)[1:]
         if "ststnet" in arguments and "evaluate" in arguments:
@@ -49,7 +61,8 @@ def test_commands(tmp_path: Path, block: list[str]) -> None:
 
 
 @pytest.mark.parametrize("code", PYTHON)
-def test_python(tmp_path: Path, code: str) -> None:
+def test_python(tmp_path: Path, code: str, video: Path) -> None:
+    (tmp_path / video.name).symlink_to(video)
     answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert ("UF1" in answer.stdout) == ("UF1" in code)

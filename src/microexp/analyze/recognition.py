@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
+import torch
+from captum.attr import LayerGradientXActivation
 
 from microexp.analyze.crop import crop_flow, crop_image, crop_matrix
 from microexp.datasets.labels import scheme
-from microexp.evaluate.grad_cam import grad_cam
 from microexp.faces.geometry import invert, warp_flow
 from microexp.recognize.starter_cnn import StarterCNN
 from microexp.weights import locate
@@ -37,7 +39,7 @@ class Recognition:
     seen : numpy.ndarray
         ``(3, 28, 28) float32`` in [0, 1]: u, v and strain as the network saw them.
     heat : numpy.ndarray
-        ``(28, 28) float32`` in [0, 1]: what spoke for the most probable class (Grad-CAM).
+        ``(28, 28) float32`` in [0, 1]: what spoke for the most probable class, see `spoke_for`.
     """
 
     classes: tuple[str, ...]
@@ -69,8 +71,29 @@ def recognise(onset: np.ndarray, apex: np.ndarray, landmarks: np.ndarray) -> Rec
         CLASSES[best] if probabilities[best] >= SURE else None,
         warp_flow(flow, invert(crop_matrix(landmarks)), len(onset)),
         seen[0],
-        grad_cam(network, seen)[0],
+        spoke_for(network, seen[0], best),
     )
+
+
+def spoke_for(network: StarterCNN, seen: np.ndarray, label: int) -> np.ndarray:
+    """Return how much each place added to the logit of a class, ``(28, 28) float32`` in [0, 1].
+
+    After the last convolution the network only picks maxima and adds them up, so activation times gradient of
+    its 7x7 places add up to the logit, but for the last layer's constant. What is negative is left out.
+
+    Parameters
+    ----------
+    network : StarterCNN
+        Fitted.
+    seen : numpy.ndarray
+        ``(3, 28, 28) float32``.
+    label : int
+        Position of the class.
+    """
+    explain = LayerGradientXActivation(network.module_, network.module_.body[-2])
+    added = explain.attribute(torch.from_numpy(seen[np.newaxis]), target=label).detach().sum(1)[0]
+    heat = cv2.resize(added.clamp_min(0).numpy(), seen.shape[1:], interpolation=cv2.INTER_CUBIC)
+    return np.clip(heat / max(float(heat.max()), 1e-12), 0, 1)
 
 
 @lru_cache(maxsize=1)
