@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from microexp.cli._common import EXIT_ON_BAD_INPUT, Bars, JsonFlag, err, out
+from microexp.cli.analyze import analyze
+from microexp.cli.app import web_page
 from microexp.cli.benchmark import benchmark_app
 from microexp.cli.cache import cache_app
 from microexp.cli.databases import datasets_app
@@ -146,8 +148,10 @@ def _source(card: Card) -> str:
     return f"{card.paper.authors.split(',')[0]} {card.paper.year}" if card.paper else "microexp"
 
 
+app.command()(analyze)
 app.command()(upscale)
 app.command()(magnify)
+app.command("app")(web_page)
 app.command()(evaluate)
 app.command()(audit)
 app.add_typer(datasets_app, name="datasets")
