@@ -93,8 +93,9 @@ class Tracker:
 
     def _compare(self, first: _Reference, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Displacement of each place in the second picture, ``(P, 2)``; how alike it looks, ``(P,)`` to 1."""
-        flow = self._estimator.calc(first.picture, second, None)
-        back = cv2.remap(second, _GRID + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        flow = self._estimator.calc(first.picture, second, _NO_START)
+        at = _GRID + flow
+        back = cv2.remap(second, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         points = self._spread + (self._start + first.places)[:, None]
         columns, rows = np.clip(np.rint(points).astype(np.int64), 0, SIDE - 1).transpose(2, 0, 1)
         moved = np.median(flow[rows, columns], axis=1)
@@ -125,5 +126,6 @@ def _correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return ((a * b).sum(1) + noise) / (np.sqrt((a**2).sum(1) * (b**2).sum(1)) + noise)
 
 
+_NO_START = np.zeros((0, 0), np.float32)  # flow that DIS is not given to start from
 _GRID = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).astype(np.float32)
 _DISC = _disc(48)

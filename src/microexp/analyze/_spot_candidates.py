@@ -19,7 +19,9 @@ _STRONGEST = 4  # regions whose motion counts together
 _CHANCE = 2.2  # root mean square of the four largest of 16 Rayleigh variables: what noise alone gives
 _RESTLESS = 3.0  # times that, up to which a face's own unrest is taken for noise
 _BLINK = 0.6  # seconds that a blink takes at most
-_BLINK_EDGE = 0.2  # of a blink's height, where it begins and ends
+_BLINK_EDGE = 0.1  # of a blink's height, where it begins and ends
+_BLINK_WIDEN = 0.03  # seconds that it begins earlier and ends later, as lids start and stop slowly
+_JOIN = 0.1  # seconds before and after a blink through whose means the motion is joined
 _LEAST_RUN = 0.5  # seconds that can be judged by themselves
 
 
@@ -114,23 +116,39 @@ def blink_candidates(motion: FaceMotion, run: slice) -> Iterator[Candidate]:
             np.log(seconds),
             max(float(sides.min() / max(sides.max(), 1e-6)), 0.0),
         )
+        wider = round(_BLINK_WIDEN * rate)
+        first, last = max(first - wider, 0), min(last + wider, len(moves) - 1)
         yield Candidate(run.start + first, run.start + peak, run.start + last, _plain(features))
 
 
 def without_blinks(motion: FaceMotion, blinks: list[Candidate]) -> np.ndarray:
-    """Return the moves ``(n, R, 2) float64``; during blinks what lies before and after is joined."""
+    """Return the moves ``(n, R, 2) float64``; during blinks what lies before and after is joined.
+
+    The line that joins them is led through the mean of some frames on either side: through single ones, their
+    noise would last as long as the blink.
+    """
     moves = motion.moves.astype(np.float64)
+    some = max(2, round(_JOIN * motion.rate))
     for run in motion.runs():
-        at = np.arange(run.start, run.stop)
-        keep = np.ones(len(at), bool)
+        blinking = np.zeros(run.stop - run.start, bool)
         for blink in blinks:
-            keep[(at >= blink.first - 1) & (at <= blink.last + 1)] = False
-        if keep.all() or not keep.any():
-            continue
-        flat = moves[run].reshape(len(at), -1)
-        joined = [np.interp(at, at[keep], column[keep]) for column in flat.T]
-        moves[run] = np.stack(joined, axis=1).reshape(moves[run].shape)
+            if run.start <= blink.peak < run.stop:
+                blinking[max(blink.first - 1 - run.start, 0) : blink.last + 2 - run.start] = True
+        joined = moves[run]
+        for first, last in _spans(blinking):
+            before = [i for i in range(max(first - some, 0), first) if not blinking[i]]
+            after = [i for i in range(last + 1, min(last + 1 + some, len(joined))) if not blinking[i]]
+            ends = [joined[side].mean(0) for side in (before or after, after or before) if side]
+            if ends:
+                share = np.linspace(0, 1, last - first + 1)[:, None, None]
+                joined[first : last + 1] = (1 - share) * ends[0] + share * ends[1]
     return moves
+
+
+def _spans(chosen: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first and last index of each stretch of True, ``(n,) bool``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def candidates(motion: FaceMotion, moves: np.ndarray, run: slice, shape: Shape) -> Iterator[Candidate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from captum.attr import LayerGradientXActivation
 from microexp.analyze.crop import crop_flow, crop_image, crop_matrix
 from microexp.datasets.labels import scheme
 from microexp.faces.geometry import invert, warp_flow
-from microexp.recognize.starter_cnn import StarterCNN
+from microexp.recognize.starter_cnn import StarterCNN, StarterModule
 from microexp.weights import locate
 
 WEIGHTS = "starter-recogniser"
@@ -90,7 +91,8 @@ def spoke_for(network: StarterCNN, seen: np.ndarray, label: int) -> np.ndarray:
     label : int
         Position of the class.
     """
-    explain = LayerGradientXActivation(network.module_, network.module_.body[-2])
+    module = cast(StarterModule, network.module_)
+    explain = LayerGradientXActivation(module, module.body[-2])
     added = explain.attribute(torch.from_numpy(seen[np.newaxis]), target=label).detach().sum(1)[0]
     heat = cv2.resize(added.clamp_min(0).numpy(), seen.shape[1:], interpolation=cv2.INTER_CUBIC)
     return np.clip(heat / max(float(heat.max()), 1e-12), 0, 1)

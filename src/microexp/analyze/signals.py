@@ -139,9 +139,9 @@ def _tracked(
 def _with_face(clip: Clip, frames: np.ndarray, step: int) -> np.ndarray:
     """Whether a face was found in or next to each frame, ``(n,) bool``."""
     alignment = clip.metadata.get("alignment")
-    missing = np.array(alignment.missing if alignment is not None else (), np.int64)
-    if len(missing) == 0:
+    if alignment is None or not alignment.missing:
         return np.ones(len(frames), bool)
+    missing = np.array(alignment.missing, np.int64)
     between = float(np.median(np.diff(alignment.frames))) if len(alignment.frames) > 1 else float(step)
     near = np.abs(frames[:, None] - missing[None]).min(1)
     return near > between / 2
