@@ -2,17 +2,20 @@
 
     python benchmarks/magnification.py --train OUT --vgg FILE [--only NAME ...]
     python benchmarks/magnification.py --weights OUT [--lvmm FILE] [--inception FILE] [--descriptor FILE]
+                                       [--rows NAME ...]
 
-The first trains what learns (`single_image` with and without its refiner and with flow fields of 8, 12 and
-16; `memm`) on people of seed 0, one thread a training; trainings that are done are passed over, one that was
-stopped goes on. The second judges all methods on people of seed 1. Every triple is a resting face, a weak
-movement (the input) and a strong one (the target), drawn and aligned to 112x112; the target's movement is
-1.67 to 3.33 times the input's; faces that the detector misses are left out. Methods with a factor get 2.5,
-the middle of that range, and the onset; the single-image network gets one picture. Figures go into
-benchmarks/results/magnification.json, the table into docs/magnification.md, the contact sheet into
-docs/images/magnification.jpg. "Flow re-applied" warps the input by the flow that a single-image network found
-in it, unmagnified: with and without refiner, and on grids of 8, 12 and 16. MEMM's student is trained with and
-without its teacher.
+The first trains what learns (`single_image` with and without its refiner, with flow fields of 8, 12 and
+16, and in the form of the starter weights, which only warps and needs no VGG19; `memm`) on people of seed 0,
+one thread a training; trainings that are done are passed over, one that was stopped goes on. The second
+judges all methods on people of seed 1, or those of some rows, keeping the figures of the others. Every triple
+is a resting face, a weak movement (the input) and a strong one (the target), drawn and aligned to 112x112;
+the target's movement is 1.67 to 3.33 times the input's; faces that the detector misses are left out. Methods
+with a factor get 2.5, the middle of that range, and the onset; the single-image network gets one picture.
+Figures go into benchmarks/results/magnification.json, the table into docs/magnification.md, the contact sheet
+into docs/images/magnification.jpg. "Flow re-applied" warps the input by the flow that a single-image network
+found in it, unmagnified: with and without refiner, and on grids of 8, 12 and 16. MEMM's student is trained
+with and without its teacher. The starter begins from the flow of the grid of 16, and its row is what
+scripts/starter_magnifier.py made of it for the package.
 """
 
 from __future__ import annotations
@@ -68,9 +71,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "single_image_tanh": ("single_image", {"flow_head": "tanh"}, ("flow",)),
     "single_image_12": ("single_image", {"k": 12}, ("flow",)),
     "single_image_16": ("single_image", {"k": 16}, ("flow",)),
+    "starter": ("single_image", {"generator": "warp", "k": 16}, ("stage1", "stage2")),
     "memm": ("memm", {}, ("teacher", "student")),
     "memm_alone": ("memm", {}, ("student",)),
 }
+BEGUN = {"starter": "single_image_16"}  # whose stage 'flow', which renders nothing either, it begins from
+STARTER = "starter-single-image"
 FLOWS = {
     "single_image": "8x8, refiner",
     "single_image_tanh": "8x8, no refiner",
@@ -153,8 +159,12 @@ def train_all(options: argparse.Namespace) -> None:
             if (options.train / name / f"{stage}.safetensors").is_file():
                 continue
             _, recipe = recipe_of(method, stage)
-            if recipe.start and recipe.start not in stages:  # without what should have been learned before
-                recipe = replace(recipe, start="", losses={"l1": 1.0})
+            begun = None
+            if recipe.start and recipe.start not in stages:
+                if name in BEGUN:
+                    begun = options.train / BEGUN[name] / f"{recipe.start}.safetensors"
+                else:  # without what should have been learned before
+                    recipe = replace(recipe, start="", losses={"l1": 1.0})
             start = time.process_time()
 
             def told(done: int, total: int, shown: Any, label: str = f"{name} {stage}") -> None:
@@ -163,7 +173,8 @@ def train_all(options: argparse.Namespace) -> None:
 
             train(
                 method, clips, options.train / name, validation=watched, stage=stage, recipe=recipe,
-                vgg=options.vgg if method_name == "single_image" else None, resume=True, progress=told,
+                vgg=options.vgg if method_name == "single_image" else None, start=begun, resume=True,
+                progress=told,
             )  # fmt: skip
             print(f"{name} {stage}: {time.process_time() - start:.0f} CPU s", flush=True)
 
@@ -198,6 +209,7 @@ def methods(options: argparse.Namespace) -> dict[str, Method]:
         for cascade in (1, 2, 3):
             magnifier = SingleImage(weights=str(file), device="cpu", cascade=cascade)
             found[f"single image, Mag{cascade}"] = two_frames(magnifier)
+    found["single image, starter"] = two_frames(SingleImage(weights=STARTER, device="cpu"))
     return found
 
 
@@ -221,22 +233,26 @@ def _reapplied(magnifier: SingleImage) -> Method:
 
 
 def judge(options: argparse.Namespace) -> None:
-    """Measure all methods, and draw the sheet."""
+    """Measure all methods, or those of some rows, and draw the sheet of all."""
     clips, micro = (triples(options.weights, **JUDGED, kind=kind) for kind in FACTORS)
     made = methods(options)
-    pictures = {name: [magnified(method, clip) for clip in clips] for name, method in made.items()}
-    result: dict[str, Any] = {
-        "judged": JUDGED, "trained": TRAINED, "factors": FACTORS, "factor": FACTOR, "versions": versions(),
-        "pictures": len(clips), "paper_seconds": paper_seconds(clips[0].frames[1]),
-    }  # fmt: skip
-    result["methods"] = scored(options, clips, pictures)
-    cascades = [name for name in made if name.startswith(("input", "single image"))]
-    small = {name: [magnified(made[name], clip) for clip in micro] for name in cascades}
-    result["micro"] = scored(options, micro, small)
+    if options.rows is None:
+        result: dict[str, Any] = {
+            "judged": JUDGED, "trained": TRAINED, "factors": FACTORS, "factor": FACTOR,
+            "versions": versions(), "pictures": len(clips),
+            "paper_seconds": paper_seconds(clips[0].frames[1]), "methods": {}, "micro": {},
+        }  # fmt: skip
+    else:
+        result = json.loads(RESULT.read_text(encoding="utf-8"))
+    wanted = [name for name in made if options.rows is None or name in options.rows]
+    cascades = [name for name in wanted if name.startswith(("input", "single image"))]
+    for kind, chosen, names in (("methods", clips, wanted), ("micro", micro, cascades)):
+        pictures = {name: [magnified(made[name], clip) for clip in chosen] for name in names}
+        result[kind] |= scored(options, chosen, pictures)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    step = len(clips) // SHOWN
-    shown = {name: [picture for picture, _ in found[::step][:SHOWN]] for name, found in pictures.items()}
-    write_picture(DOCS / "images" / "magnification.jpg", contact_sheet(clips[::step][:SHOWN], shown))
+    shown = clips[:: len(clips) // SHOWN][:SHOWN]
+    strong = {name: [magnified(method, clip)[0] for clip in shown] for name, method in made.items()}
+    write_picture(DOCS / "images" / "magnification.jpg", contact_sheet(shown, strong))
     page = (DOCS / "magnification.md").read_text(encoding="utf-8")
     before, after = page.split(BEGIN)[0], page.split(END)[1]
     page = f"{before}{BEGIN}\n\n{report(result)}\n{END}{after}"
@@ -357,6 +373,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--vgg", help="ImageNet weights of VGG19, for --train")
     parser.add_argument("--weights", type=Path, metavar="OUT", help="judge what was trained into this folder")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="judge these alone, keep other figures")
     parser.add_argument("--lvmm", type=Path, help="published weights of LVMM")
     parser.add_argument("--inception", type=Path, help="of 'microexp weights get inception-nsfwjs'")
     parser.add_argument("--descriptor", type=Path, help="of 'microexp weights get face-descriptor'")

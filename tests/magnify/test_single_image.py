@@ -1,21 +1,33 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
+from typer.testing import CliRunner
 
 from microexp import magnify
-from microexp.errors import DataError, MicroexpError, OptionError
+from microexp.cli import app
+from microexp.clip import Clip
+from microexp.datasets.synthetic import Synthetic
+from microexp.errors import DataError, MicroexpError, OptionError, WeightsError
+from microexp.faces.aligner import FaceAligner
+from microexp.frames.write import write_picture
 from microexp.magnify._flow_fields import in_pixels, warp
 from microexp.magnify._single_image import TERMS, SingleImageModule, ssim
-from microexp.magnify.single_image import SingleImage
+from microexp.magnify.single_image import GENERATORS, SingleImage
 from microexp.networks.tensors import to_tensor
 from microexp.train.magnification import Triples
+from microexp.train.magnification_data import drawn_triple
+from microexp.weights import write_weights
 from tests.magnify.test_generator import count, vgg_file
 
+STARTER = "starter-single-image"
 SMALL = {"width": 0.125, "blocks": 1, "flow_channels": 8, "size": 32, "weights": "random"}
 
 
@@ -28,7 +40,7 @@ def moving(**settings: object) -> SingleImage:
     method = SingleImage(**{**SMALL, **settings})  # type: ignore[arg-type]
     with torch.no_grad():
         method.module().flow_magnifier.gain.fill_(3.0)
-        method.module().decoder.head.weight.mul_(20)
+        method.module().decoder.head.weight.mul_(40)
     return method
 
 
@@ -44,6 +56,7 @@ def triples(side: int = 32, count: int = 2) -> Triples:
     [
         (magnify.card("single_image").presets["paper"], 4_240_000 + 3_000_512 + 2 * 11_378_819 + 4_022_915),
         ({"norm": "none"}, 267_424 + 189_488 + 2 * 458_179 + 1_006_915),
+        ({"norm": "none", "generator": "warp"}, 267_424 + 189_488 + 1_006_915),
         ({"width": 0.5, "blocks": 4, "norm": "none"}, 1_063_232 + 752_736 + 2 * 1_821_827 + 1_006_915),
     ],
 )
@@ -52,7 +65,7 @@ def test_the_network_has_as_many_parameters_as_specified(settings: dict[str, obj
         assert count(SingleImage(**settings).build()) == wanted  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("generator", ["residual", "paper"])
+@pytest.mark.parametrize("generator", GENERATORS)
 @pytest.mark.parametrize("k", [8, 12, 16])
 def test_every_stage_has_its_shape(generator: str, k: int) -> None:
     module = SingleImage(**{**SMALL, "generator": generator, "k": k}).module()  # type: ignore[arg-type]
@@ -62,8 +75,9 @@ def test_every_stage_has_its_shape(generator: str, k: int) -> None:
         assert value.shape == ((2, 2, k, k) if name.startswith("flow") else (2, 3, 50, 40)), name
 
 
-def test_before_any_training_residual_generators_only_warp() -> None:
-    module, pictures = moving().module(), torch.rand(2, 3, 50, 40)
+@pytest.mark.parametrize("generator", ["residual", "warp"])
+def test_without_generators_or_before_they_learn_pictures_are_only_warped(generator: str) -> None:
+    module, pictures = moving(generator=generator).module(), torch.rand(2, 3, 50, 40)
     with torch.inference_mode():
         made = module(pictures)
         assert float(made.flow_mag.abs().max()) > 0.01
@@ -82,8 +96,9 @@ def test_features_of_the_neutral_face_are_what_is_reexpressed() -> None:
         assert torch.allclose(made.reexpressed, again, atol=1e-5)
 
 
-def test_the_picture_itself_is_moved_at_its_own_size() -> None:
-    method, large = moving(), picture(96, 120)
+@pytest.mark.parametrize("generator", ["residual", "warp"])
+def test_the_picture_itself_is_moved_at_its_own_size(generator: str) -> None:
+    method, large = moving(generator=generator), picture(96, 120)
     stages = method.intermediates(large)
     flow = torch.from_numpy(stages.flow_mag)
     columns, rows = np.meshgrid(np.arange(120), np.arange(96))
@@ -161,6 +176,37 @@ def test_vgg_must_be_named() -> None:
     assert module.features.is_random
 
 
+def test_a_network_that_only_warps_has_nothing_of_vgg_and_no_generator(tmp_path: Path) -> None:
+    method = SingleImage(**SMALL, generator="warp")  # type: ignore[arg-type]
+    module = method.build()
+    method.prepare(module, None)
+    parts = {name.partition(".")[0] for name in module.state_dict()}
+    assert parts == {"encoder", "decoder", "flow_magnifier"}
+    with pytest.raises(OptionError, match="perceptual"):
+        method.losses(module, triples(), ["apex_perceptual"])
+    for recipe in method.recipes().values():
+        assert method.losses(module, triples(), tuple(recipe.losses)).keys() == recipe.losses.keys()
+
+
+@pytest.mark.parametrize(("held", "wanted"), [("residual", "warp"), ("warp", "residual")])
+def test_weights_of_the_form_with_or_without_generators_are_told_apart(
+    held: str, wanted: str, tmp_path: Path
+) -> None:
+    """A file that says its form decides it; tensors alone must be those of the form that is asked for."""
+    file, plain = tmp_path / "told.safetensors", tmp_path / "plain.safetensors"
+    method = moving(generator=held)
+    write_weights(file, method.module().state_dict(), method.description())
+    write_weights(plain, method.module().state_dict(), {})
+    settings = {**SMALL, "generator": wanted}
+    made = SingleImage(**{**settings, "weights": str(file)}).magnify(picture())  # type: ignore[arg-type]
+    assert np.array_equal(made, method.magnify(picture()))
+    with pytest.raises(
+        WeightsError, match=rf"{re.escape(str(plain))} .*generator_exp\.|features\."
+    ) as caught:
+        SingleImage(**{**settings, "weights": str(plain)}).module()  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
 def test_the_state_has_all_that_inference_needs_and_no_more(tmp_path: Path) -> None:
     method = SingleImage(**SMALL)  # type: ignore[arg-type]
     module, twin = method.build(), method.build()
@@ -175,16 +221,16 @@ def test_the_state_has_all_that_inference_needs_and_no_more(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("stage", ["flow", "stage1", "stage2"])
-@pytest.mark.parametrize("generator", ["residual", "paper"])
+@pytest.mark.parametrize("generator", GENERATORS)
 def test_a_stage_trains_what_it_names_and_all_of_that(stage: str, generator: str) -> None:
     method = SingleImage(**{**SMALL, "generator": generator})  # type: ignore[arg-type]
     torch.manual_seed(0)
     module, recipe = method.build(), method.recipes()[stage]
-    method.prepare(module, "random")
+    method.prepare(module, None if generator == "warp" else "random")
     with torch.no_grad():  # what begins as zero lets no gradient pass in the first step
-        for part in (module.generator_exp, module.generator_mag):
-            part.rgb.weight.normal_(0, 0.01)
-        module.flow_magnifier.change.weight.normal_(0, 0.01)
+        for name, parameter in module.named_parameters():
+            if name.endswith(("rgb.weight", "change.weight")):
+                parameter.normal_(0, 0.01)
     values = method.losses(module, triples(), tuple(recipe.losses))
     assert values.keys() == recipe.losses.keys()
     torch.stack(list(values.values())).sum().backward()
@@ -316,3 +362,43 @@ def test_stages_follow_each_other() -> None:
     recipes = SingleImage().recipes()
     assert [recipe.start for recipe in recipes.values()] == ["", "flow", "stage1"]
     assert isinstance(SingleImage(**SMALL).module(), SingleImageModule)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Clip]:
+    """Onset, weak and strong picture of aligned faces that no training has seen."""
+    clips = Synthetic(n_subjects=4, clips_per_subject=1, size=160, nuisance=0.0, seed=5).clips()
+    aligned = FaceAligner(size=112).align(clips).clips
+    return [
+        drawn_triple(clip, (1.67, 3.33), np.random.default_rng(number)) for number, clip in enumerate(aligned)
+    ]
+
+
+def test_starter_weights_bring_a_weak_expression_nearer_to_the_strong_one(drawn: list[Clip]) -> None:
+    magnifier = magnify.create("single_image", weights=STARTER, device="cpu")
+    off = []
+    for clip in drawn:
+        weak, strong = clip.frames[1], clip.frames[2].astype(np.float64)
+        off.append([np.abs(face - strong).mean() for face in (magnifier.magnify(weak), weak)])
+    assert np.less(*np.mean(off, axis=0))
+
+
+def test_the_command_magnifies_with_starter_weights_alone(
+    drawn: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICROEXP_CACHE", str(tmp_path / "empty"))
+    face, out = tmp_path / "weak.png", tmp_path / "strong.png"
+    write_picture(face, drawn[0].frames[1])
+    options = ["--method", "single_image", "--weights", STARTER, "--no-align", "--out", str(out)]
+    result = CliRunner().invoke(app, ["magnify", str(face), *options])
+    assert result.exit_code == 0, result.output
+    wanted = magnify.create("single_image", weights=STARTER, device="cpu").magnify(drawn[0].frames[1])
+    assert np.array_equal(np.asarray(Image.open(out)), wanted)
+
+
+def test_the_list_says_the_terms_of_the_starter_weights_and_what_they_know() -> None:
+    result = CliRunner().invoke(app, ["weights", "list", "--method", "single_image", "--json"])
+    (entry,) = json.loads(result.output)
+    assert entry["name"] == STARTER
+    assert entry["licence"] == "Apache-2.0"
+    assert "synthetic faces" in entry["trained_on"]

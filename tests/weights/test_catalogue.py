@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from microexp import magnify, superres
+from microexp import magnify, recognize, superres
 from microexp.errors import UnknownNameError, WeightsError
 from microexp.networks.weighted import WeightedNetwork
 from microexp.superres._lpips import LPIPSNetwork
@@ -22,6 +22,9 @@ def test_an_entry_names_a_network_that_can_be_built(name: str) -> None:
     entry = catalogue.entry(name)
     if entry.method == "lpips":
         LPIPSNetwork(**entry.settings)  # another would be refused
+        return
+    if entry.method in recognize.names():
+        recognize.create(entry.method, **entry.settings).check_parameters()
         return
     if entry.method in ("inception", "face_descriptor"):
         assert not entry.settings
@@ -49,13 +52,20 @@ def test_an_entry_says_from_where_and_under_which_terms(name: str) -> None:
 
 def test_starter_weights_are_here_whole_and_fit() -> None:
     own = [entry for entry in map(catalogue.entry, NAMES) if entry.source == catalogue.OWN]
-    assert {entry.method for entry in own} >= {"edsr", "esrgan"}
+    assert {entry.method for entry in own} == {"edsr", "esrgan", "single_image", "starter_cnn"}
+    picture = np.random.default_rng(0).integers(0, 256, (1, 32, 24, 3)).astype(np.uint8)
     for entry in own:
         (sha256,) = entry.files.values()
         assert sha256_of(locate(entry.name)) == sha256
-        network = superres.create(entry.method, scale=entry.scale, weights=entry.name, device="cpu")
-        picture = np.random.default_rng(0).integers(0, 256, (1, 9, 8, 3)).astype(np.uint8)
-        assert network.upscale(picture).shape == (1, 9 * entry.scale, 8 * entry.scale, 3)
+        if entry.method in recognize.names():
+            network = recognize.create(entry.method).load_weights(locate(entry.name), np.arange(3))
+            assert network.predict_proba(np.zeros((1, 3, 28, 28), np.float32)).shape == (1, 3)
+        elif entry.method in magnify.names():
+            network = magnify.create(entry.method, weights=entry.name, device="cpu")
+            assert network.magnify(picture).shape == picture.shape
+        else:
+            network = superres.create(entry.method, scale=entry.scale, weights=entry.name, device="cpu")
+            assert network.upscale(picture).shape == (1, 32 * entry.scale, 24 * entry.scale, 3)
 
 
 def test_restricted_terms_are_said_where_they_apply() -> None:

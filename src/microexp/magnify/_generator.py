@@ -106,6 +106,22 @@ class Generator(nn.Module):
         return self.rgb(self.up_fine(torch.cat([self.fine(warp(fine, flow)), x], dim=1)))
 
 
+class Blind(nn.Module):
+    """In the place of `FaceFeatures` where nothing is rendered: no parameters, no features."""
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Return nothing."""
+        return []
+
+
+class Black(nn.Module):
+    """In the place of `Generator` where nothing is rendered: no parameters, black whatever it is shown."""
+
+    def forward(self, flow: Tensor) -> Tensor:
+        """Return a black pixel for each flow ``(N, 2, k, k)``: ``(N, 3, 1, 1)``."""
+        return flow.new_zeros(len(flow), 3, 1, 1)
+
+
 class FlowMagnifier(nn.Module):
     """M_flow: a flow ``(N, 2, k, k)`` to the one that magnifies, of the same shape.
 

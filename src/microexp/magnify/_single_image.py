@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from microexp.magnify._expression import ExpressionEncoder, FlowDecoder
 from microexp.magnify._flow_fields import backward as flow_back
 from microexp.magnify._flow_fields import in_pixels, warp
-from microexp.magnify._generator import FaceFeatures, FlowMagnifier, Generator
+from microexp.magnify._generator import Black, Blind, FaceFeatures, FlowMagnifier, Generator
 from microexp.train.magnification import Triples
 
 APEX = "apex_"
@@ -56,8 +56,8 @@ class SingleImageModule(nn.Module):
 
     Attributes
     ----------
-    features : FaceFeatures
-        What generators are fed with.
+    features : FaceFeatures or Blind
+        What generators are fed with; without generators, nothing.
     deep : tuple of FaceFeatures
         One that gives a deeper layer, too, for the perceptual loss; empty until it is set by `compare_by`.
     """
@@ -76,13 +76,14 @@ class SingleImageModule(nn.Module):
         size: int = 112,
     ) -> None:
         super().__init__()
-        self.size, self.backward, self.is_residual = size, backward, generator == "residual"
-        self.features = FaceFeatures()
+        self.size, self.backward, self.is_residual = size, backward, generator != "paper"
+        renders = generator != "warp"
+        self.features = FaceFeatures() if renders else Blind()
         self.encoder = ExpressionEncoder(width, norm, size)
         self.decoder = FlowDecoder(width, k, flow_head, sigma, norm)
-        self.generator_exp = Generator(width, blocks, starts_black=self.is_residual)
+        self.generator_exp = Generator(width, blocks, starts_black=self.is_residual) if renders else Black()
         self.flow_magnifier = FlowMagnifier(flow_channels)
-        self.generator_mag = Generator(width, blocks)
+        self.generator_mag = Generator(width, blocks) if renders else Black()
         self.generator_mag.load_state_dict(self.generator_exp.state_dict())
         self.deep: tuple[FaceFeatures, ...] = ()  # so it is not registered as a part
 

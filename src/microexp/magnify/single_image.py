@@ -66,6 +66,10 @@ CARD = {
         "no flow was learned in 336 steps. Preset 'paper' has neither.",
         "Generators of the default add to the picture, warped at its own size; those of 'paper' make the "
         "whole picture of warped features at 112x112, which is enlarged.",
+        "With generator 'warp' the magnified picture is the input moved by the magnified flow, and nothing "
+        "is rendered: neither VGG19 nor generators are part of the network, and no perceptual loss of its "
+        "training. Starter weights have this form. Flows, their magnification and cascades are as they are; "
+        "shading and wrinkles that a strong expression adds are not made.",
         "Equation 9 leaves open what the soft-argmax expects. Default: a position under a Gaussian prior "
         "around the node (.2 of half a picture), less what the prior expects. 'disp' is equation 9 to the "
         "letter, 'abs' has no prior, 'bins' weights displacements; 'tanh' is without the refiner. Sigma .1"
@@ -88,7 +92,7 @@ CARD = {
     ],
 }
 
-GENERATORS = ("residual", "paper")
+GENERATORS = ("residual", "paper", "warp")
 SIZES = (8, 12, 16)
 
 
@@ -108,8 +112,9 @@ class SingleImage(NetworkMagnifier):
         Of M_flow at its full size.
     norm : {"bn", "none"}
         Batch normalisation in E_exp and D_exp, or none.
-    generator : {"residual", "paper"}
-        Whether generators add to the warped picture, or make the whole picture from warped features.
+    generator : {"residual", "paper", "warp"}
+        Whether generators add to the warped picture, make the whole picture from warped features, or there
+        are none, and pictures are only warped, which takes no VGG19.
     flow_head : {"absp", "disp", "abs", "bins", "tanh"}
         See `microexp.magnify._expression.FlowDecoder`; "tanh" is without the refiner.
     k : {8, 12, 16}
@@ -164,19 +169,22 @@ class SingleImage(NetworkMagnifier):
             raise OptionError(f"size must be a multiple of 4 and 32 or more, got {self.size}")
 
     def prepare(self, module: nn.Module, vgg: str | Path | None) -> None:
-        """Give the network VGG19: see `NetworkMagnifier.prepare`; "random" is for tests.
+        """Give a network that renders VGG19: see `NetworkMagnifier.prepare`; "random" is for tests.
 
         Raises
         ------
         OptionError
-            If no weights are named.
+            If it renders, and no weights are named.
         WeightsError
             If the file is missing, damaged, of another network, or ends before conv3_4.
         """
+        if self.generator == "warp":
+            return
         if vgg is None:
             raise OptionError(
                 "SingleImage moves features of VGG19: name a file of its ImageNet weights (--vgg FILE), or "
-                "say 'random' for untrained ones, with which nothing but the code can be tried"
+                "say 'random' for untrained ones, with which nothing but the code can be tried; generator "
+                "'warp' renders nothing and needs none"
             )
         network, device = _named(module), next(module.parameters()).device
         network.features = face_features(vgg).to(device)
@@ -216,11 +224,14 @@ class SingleImage(NetworkMagnifier):
         )
         more = {**STAGE1, "warp": 1.5, "flow": 0.1}
         few = replace(flow, batch_size=8, strong=0.0)
-        return {
+        stages = {
             "flow": flow,
             "stage1": replace(few, steps=100, losses=more, lr=1e-4, trained=first, start="flow"),
             "stage2": replace(few, steps=300, losses=STAGE2, lr=5e-4, trained=second, start="stage1"),
         }
+        if self.generator == "warp":
+            return {name: _unrendered(recipe) for name, recipe in stages.items()}
+        return stages
 
     def losses(self, module: nn.Module, batch: Triples, terms: Collection[str]) -> dict[str, Tensor]:
         """Return terms of the loss: see `NetworkMagnifier.losses`.
@@ -237,7 +248,9 @@ class SingleImage(NetworkMagnifier):
             raise OptionError(f"losses: there is no {', '.join(sorted(unknown))}; known: {', '.join(TERMS)}")
         network = _named(module)
         if not network.deep and any(term.endswith("perceptual") for term in terms):
-            raise OptionError("losses: perceptual needs VGG19's weights (--vgg FILE)")
+            raise OptionError(
+                "losses: perceptual needs VGG19's weights (--vgg FILE), and a generator other than 'warp'"
+            )
         return Losses(network, batch, terms).values()
 
     def intermediates(self, picture: np.ndarray) -> Stages[np.ndarray]:
@@ -288,6 +301,15 @@ class SingleImage(NetworkMagnifier):
         module = _named(self.module())
         with torch.inference_mode():
             return function(module, to_tensor(frame[np.newaxis]).to(next(module.parameters()).device))
+
+
+def _unrendered(recipe: MagnificationRecipe) -> MagnificationRecipe:
+    """Return the recipe without generators, and without the loss that needs VGG19."""
+    return replace(
+        recipe,
+        losses={term: weight for term, weight in recipe.losses.items() if not term.endswith("perceptual")},
+        trained=tuple(part for part in recipe.trained if not part.startswith("generator_")),
+    )
 
 
 def _named(module: nn.Module) -> SingleImageModule:

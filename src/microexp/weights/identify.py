@@ -12,6 +12,9 @@ from torch import Tensor
 _NETWORKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("LVMM", (r"^manipulator\.g\.", r"texture_(conv|cba)\.")),
     ("MEMM", (r"^student\.onset_channel\.", r"^teacher\.")),
+    ("the single-image network", (r"^flow_magnifier\.", r"^generator_exp\.")),
+    ("the single-image network that only warps", (r"^flow_magnifier\.",)),
+    ("the starter recogniser", (r"^body\.0\.0\.weight", r"^fc\.weight")),
     ("BasicVSR++", (r"deform_align\.", r"feat_extract\.")),
     ("RealBasicVSR", (r"image_cleaning\.", r"basicvsr\.")),
     ("IconVSR", (r"backward_fusion\.", r"spynet\.")),
