@@ -7,8 +7,8 @@ intervals over subjects, the calibration of its probabilities, and how often it 
 DIR holds the published motion images of MEGC2019 (`megc2019_flow`): all 442 as they are, by the network as
 it is shipped; then leave-one-subject-out by the same network and recipe, from the starter weights and from a
 random start. Figures go into benchmarks/results/starter_recogniser.json, the reliability diagram into
-docs/images/starter_reliability.png; docs/starter_recogniser.md is the card. With `--only` the other parts keep
-their figures.
+docs/images/starter_reliability.png; docs/starter_recogniser.md is the card. With `--only` the other parts
+keep their figures.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def shipped(root: Path) -> dict[str, Any]:
 
 
 def trained(root: Path) -> dict[str, Any]:
-    """Leave one subject out of the published images, last epoch: from the starter weights and from nothing."""
+    """Leave one subject out of the published images, last epoch: with starter weights and without."""
     data, found = datasets.create("megc2019_flow", root=root).load(), {}
     for name, start in (("from the starter weights", WEIGHTS), ("from a random start", None)):
         row = loso(StarterCNN(pretrained=start, **FINE), data).table.iloc[0]
