@@ -22,36 +22,56 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
 RESULT = Path(__file__).parent / "results" / "analyze.json"
 WIDTH, HEIGHT, FPS = 640, 480, 30
 FACE = 384  # pixels of the drawn square
-LOOP = 20  # seconds that are drawn, and then shown forwards and backwards
+LOOP = 20  # seconds that are drawn, and then shown forwards and backwards, again and again
 
 
 def make_video(file: Path, minutes: float) -> None:
-    """Write a video of a drawn face that makes expressions, blinks, turns and sways."""
+    """Write a video of a drawn face that makes expressions, blinks, turns and sways; encoded once, repeated."""
     from microexp.datasets.synthetic import long_video
     from microexp.frames.write import write_video
 
     clip = long_video(seconds=LOOP, fps=FPS, n_micro=3, n_macro=2, n_blinks=4, n_turns=1, size=256)
     drawn = [clip.frames[i] for i in range(len(clip))]
+    drawn += drawn[::-1]  # there and back, so that the end goes on as the beginning
 
     def frames() -> Iterator[np.ndarray]:
         rng = np.random.default_rng(0)
         noise = rng.integers(0, 8, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-        for index in range(round(minutes * 60 * FPS)):
-            place = abs((index + len(drawn)) % (2 * len(drawn)) - len(drawn))  # there and back
+        for index, small in enumerate(drawn):
+            turn = 2 * np.pi * index / len(drawn)
             picture = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)
-            face = cv2.resize(drawn[min(place, len(drawn) - 1)], (FACE, FACE), interpolation=cv2.INTER_CUBIC)
-            left = round(128 + 30 * np.sin(0.2 * index / FPS))
-            top = round(48 + 15 * np.sin(0.13 * index / FPS))
+            face = cv2.resize(small, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
+            left, top = round(128 + 30 * np.sin(turn)), round(48 + 15 * np.sin(2 * turn))
             picture[top : top + FACE, left : left + FACE] = face
             yield cv2.add(picture, np.roll(noise, index * 7919, axis=0))
 
-    write_video(file, frames(), FPS)
+    loop = file.with_name(f"loop-{file.name}")
+    write_video(loop, frames(), FPS)
+    repeat(loop, file, round(minutes * 60 * FPS / len(drawn)))
+    loop.unlink()
+
+
+def repeat(loop: Path, file: Path, times: int) -> None:
+    """Write the packets of a video so many times, one after the other."""
+    with av.open(str(file), "w") as made:
+        stream, shift = None, 0
+        for _ in range(times):
+            with av.open(str(loop)) as source:
+                video = source.streams.video[0]
+                stream = stream or made.add_stream_from_template(video)
+                for packet in source.demux(video):
+                    if packet.dts is None or packet.pts is None:  # the end
+                        continue
+                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                    made.mux(packet)
+                shift += video.duration or 0
 
 
 def measure(file: Path) -> dict[str, object]:
