@@ -33,7 +33,7 @@ LOOP = 20  # seconds that are drawn, and then shown forwards and backwards, agai
 
 
 def make_video(file: Path, minutes: float) -> None:
-    """Write a video of a drawn face that makes expressions, blinks, turns and sways; encoded once, repeated."""
+    """Write a video of a drawn face that moves, blinks, turns and sways; encoded once and repeated."""
     from microexp.datasets.synthetic import long_video
     from microexp.frames.write import write_video
 
