@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from microexp.clip import Clip
 from microexp.errors import DataError, OptionError
 from microexp.evaluate.versions import versions
 from microexp.faces.alignment import AlignedFrames, Alignment
-from microexp.frames import VideoFrames
+from microexp.frames import Frames, VideoFrames
 
 Progress = Callable[[str, int, int], None]
 EXPRESSIONS = ("micro", "macro")
@@ -34,6 +36,9 @@ CSV_COLUMNS = (
 )
 NOT_SURE = "not sure"
 _SHORTEST = 0.5  # seconds
+_AT_ONCE = 2  # expressions
+_Frames = tuple[np.ndarray, np.ndarray, np.ndarray]  # onset, apex, offset
+_Seen = tuple[_Frames, Future[Recognition]]
 _SLOWEST = 25.0  # frames a second; a micro-expression of 0.2 s then has 5 frames
 _UNEVEN = 1.5  # of the usual time between frames
 
@@ -192,7 +197,7 @@ def analyze(
     where = clip.identity if isinstance(source, Clip) else str(source)  # for messages
     _check_length(clip, where)
     aligned = _aligned(clip, where, tell)
-    with ReadAhead(aligned.frames) as frames:
+    with ReadAhead(clip.frames) as decoded, ReadAhead(_moved(decoded, aligned)) as frames:
         motion = face_motion(aligned.replace(frames=frames), lambda done, all_: tell("motion", done, all_))
     intervals = spot(motion)
     return Analysis(
@@ -303,6 +308,10 @@ def _aligned(clip: Clip, where: str, tell: Progress) -> Clip:
     return clip.replace(frames=AlignedFrames(clip.frames, alignment), metadata=aligned.metadata)
 
 
+def _moved(frames: Frames, aligned: Clip) -> AlignedFrames:
+    return AlignedFrames(frames, aligned.metadata["alignment"])
+
+
 def _findings(
     aligned: Clip, intervals: Sequence[Interval], magnify: bool, tell: Progress
 ) -> tuple[Finding, ...]:
@@ -310,19 +319,38 @@ def _findings(
     shown = {id(interval) for interval in strongest(intervals)}
     points = aligned.metadata["alignment"].landmarks
     findings = []
-    for done, interval in enumerate(intervals, start=1):
+    for done, (interval, seen) in enumerate(_recognised(aligned, intervals, points), start=1):
         answer: Answer | None = None
         pictures: tuple[Picture, ...] = ()
-        if interval.kind in EXPRESSIONS:
-            onset, apex = aligned.frames[interval.onset], aligned.frames[interval.apex]
-            recognition = recognise(onset, apex, points)
+        if seen is not None:
+            frames, recognition = seen[0], seen[1].result()
             answer = _answer(recognition)
             if id(interval) in shown:
-                frames = onset, apex, aligned.frames[interval.offset]
                 pictures = strip(*frames, recognition, points, magnify)
         findings.append(Finding(interval, answer, pictures))
         tell("answers", done, len(intervals))
     return tuple(findings)
+
+
+def _recognised(
+    aligned: Clip, intervals: Sequence[Interval], landmarks: np.ndarray
+) -> Iterator[tuple[Interval, _Seen | None]]:
+    """Yield every interval, an expression with its onset, apex and offset and what they were recognised as.
+
+    Most of the work is flow, which lets go of the interpreter's lock: some are at work at once.
+    """
+    coming: deque[tuple[Interval, _Seen | None]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE, "recognise") as pool:
+        for interval in intervals:
+            seen: _Seen | None = None
+            if interval.kind in EXPRESSIONS:
+                onset, apex = aligned.frames[interval.onset], aligned.frames[interval.apex]
+                frames = onset, apex, aligned.frames[interval.offset]
+                seen = frames, pool.submit(recognise, onset, apex, landmarks)
+            coming.append((interval, seen))
+            if len(coming) > _AT_ONCE:
+                yield coming.popleft()
+        yield from coming
 
 
 def strongest(intervals: Sequence[Interval]) -> list[Interval]:

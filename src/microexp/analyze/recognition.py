@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import cast
 
 import cv2
@@ -20,6 +21,7 @@ from microexp.weights import locate
 WEIGHTS = "starter-recogniser"
 CLASSES = scheme("megc3").classes
 SURE = 0.6  # probability from which on a class is named
+_ONE_AT_A_TIME = Lock()  # what explains a network hangs hooks into it
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +63,20 @@ def recognise(onset: np.ndarray, apex: np.ndarray, landmarks: np.ndarray) -> Rec
     landmarks : numpy.ndarray
         ``(68, 2)``, of the aligned face.
     """
-    network = starter()
     flow = crop_flow(onset, apex, landmarks)
     seen = crop_image(flow)[np.newaxis]
-    probabilities = network.predict_proba(seen)[0]
-    best = int(probabilities.argmax())
+    with _ONE_AT_A_TIME:
+        network = starter()
+        probabilities = network.predict_proba(seen)[0]
+        best = int(probabilities.argmax())
+        heat = spoke_for(network, seen[0], best)
     return Recognition(
         CLASSES,
         tuple(map(float, probabilities)),
         CLASSES[best] if probabilities[best] >= SURE else None,
         warp_flow(flow, invert(crop_matrix(landmarks)), len(onset)),
         seen[0],
-        spoke_for(network, seen[0], best),
+        heat,
     )
 
 
