@@ -3,7 +3,7 @@
     python benchmarks/analyze.py [--minutes 20] [--keep FILE] [--threads 2]
 
 makes the video (H.264), analyses it in a fresh process held to so many cores (libraries use one thread, as in
-the command; a second one reads ahead), prints JSON and writes it to
+the command; others read ahead and measure flow), prints JSON and adds it to
 benchmarks/results/analyze.json. The seconds of the first frames' start (imports, weights) are given apart:
 "frames a second" is after start, over all passes and the answers, without the writing of the page. Memory is
 that of the whole process when the motion of minute 2 has been measured, and at the end.
@@ -168,17 +168,16 @@ def main() -> None:
         )
     from microexp.evaluate.versions import versions
 
+    command_line = f"python benchmarks/analyze.py --minutes {options.minutes:g} --threads {options.threads}"
     result = {
-        "command": f"python benchmarks/analyze.py --minutes {options.minutes:g} --threads {options.threads}",
         "video": {"size": f"{WIDTH}x{HEIGHT}", "fps": FPS, "codec": "h264"},
         "analysis": json.loads(done.stdout.splitlines()[-1]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": versions(),
     }
-    text = json.dumps(result, indent=1)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    print(json.dumps(result, indent=1))
+    every = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    RESULT.write_text(json.dumps({**every, command_line: result}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
