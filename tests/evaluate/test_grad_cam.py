@@ -193,6 +193,7 @@ def test_one_clip_does_not_change_the_map_of_another(plain: Plain, images: Any) 
 
 FLOW = (3, 28, 28)
 TINY: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {  # parameters, shape of one clip's features
+    "starter_cnn": ({}, FLOW),
     "ststnet": ({}, FLOW),
     "off_apexnet": ({}, FLOW),
     "dual_inception": ({}, FLOW),
