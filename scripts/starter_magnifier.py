@@ -1,8 +1,8 @@
 """Write the starter weights of `single_image` from a network that ``benchmarks/magnification.py`` trained.
 
 Of what the file holds, the form that only warps is kept (encoder, flow decoder and flow magnifier), so that
-nothing of VGG19 and no generator comes along; what the file says of its training stays. The checksum is put
-into the catalogue::
+nothing of VGG19 and no generator comes along, in half precision, which halves the file; what it says of its
+training stays. The checksum is put into the catalogue::
 
     python benchmarks/magnification.py --train OUT --only single_image_16 starter --vgg FILE
     python scripts/starter_magnifier.py OUT/starter/stage2.safetensors
@@ -33,7 +33,7 @@ def main() -> None:
     method.check_said(said, trained)
     module, state = method.build(), read_weights(trained)
     load_into(module, {name: state[name] for name in module.state_dict()}, trained)
-    write_weights(FOLDER / "starter" / FILE, module.state_dict(), {**said, **method.description()})
+    write_weights(FOLDER / "starter" / FILE, module.half().state_dict(), {**said, **method.description()})
     catalogue = FOLDER / "catalogue.toml"
     entry = f'"{FILE}" = "{sha256_of(FOLDER / "starter" / FILE)}"'
     text = re.sub(rf'"{re.escape(FILE)}" = "[0-9a-f]*"', entry, catalogue.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ In: a video file, a folder of frames or a `Clip`. Out: an `Analysis`; JSON, CSV 
 says where a face moved, not what a person felt (docs/responsible_use.md).
 """
 
-from microexp.analyze.analysis import Analysis, Answer, Finding, Video, analyze, to_csv, to_json
+from microexp.analyze.analysis import Analysis, Answer, Finding, Video, analyze
+from microexp.analyze.tables import to_csv, to_json
 
 __all__ = ["Analysis", "Answer", "Finding", "Video", "analyze", "to_csv", "to_json"]

@@ -23,18 +23,10 @@ from typing import Any
 
 from joblib import cpu_count
 
-from microexp.analyze.analysis import (
-    Progress,
-    analyze,
-    csv_row,
-    csv_text,
-    open_clip,
-    settings,
-    to_csv,
-    to_json,
-)
+from microexp.analyze.analysis import Progress, analyze, open_clip, settings
 from microexp.analyze.annotate import write_annotated
 from microexp.analyze.page import index_html, write_page
+from microexp.analyze.tables import csv_row, csv_text, to_csv, to_json
 from microexp.cache import source_hash
 from microexp.errors import MicroexpWarning, OptionError, PathMissingError
 from microexp.evaluate.engines import Outcome, Stream, attempt, make_engine
@@ -212,7 +204,6 @@ class VideoUnit:
     def _overall(self, tell: Progress) -> Progress:
         """Turn the progress of each pass into one of all."""
         passes = 4 if self.annotate else 3
-
         before = -1
 
         def told(what: str, done: int, total: int) -> None:
