@@ -11,7 +11,6 @@ Layout::
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 import warnings
 from collections import Counter, deque
@@ -30,7 +29,7 @@ from microexp.analyze.tables import csv_row, csv_text, to_csv, to_json
 from microexp.cache import source_hash
 from microexp.errors import MicroexpWarning, OptionError, PathMissingError
 from microexp.evaluate.engines import Outcome, Stream, attempt, make_engine
-from microexp.evaluate.store import StorageError, run_key, write_atomically, writing
+from microexp.evaluate.store import StorageError, read_json, run_key, write_atomically, writing
 from microexp.evaluate.versions import versions
 from microexp.frames import IMAGE_SUFFIXES, FolderFrames
 from microexp.frames.base import file_identity
@@ -165,7 +164,7 @@ class VideoUnit:
         wanted = [TABLE, PAGE, *([ANNOTATED] if self.annotate else [])]
         if not all((self.folder / name).is_file() for name in wanted):
             return None
-        content = _read_record(self.folder / RECORD)
+        content = read_json(self.folder / RECORD)
         return content if content is not None and content.get("key") == self._key() else None
 
     def __call__(self, progress: Progress | None = None) -> dict[str, Any]:
@@ -178,7 +177,7 @@ class VideoUnit:
             self._write(self._overall(progress or self._note))
         for name in (ERROR, _NOTE):
             (self.folder / name).unlink(missing_ok=True)
-        content = _read_record(self.folder / RECORD)
+        content = read_json(self.folder / RECORD)
         if content is None:
             raise StorageError(f"{self.folder / RECORD} vanished while it was written")
         return content
@@ -322,12 +321,3 @@ def _stem(path: Path) -> str:
 
 def _digits(path: Path) -> str:
     return hashlib.sha256(str(path).encode()).hexdigest()[:6]
-
-
-def _read_record(file: Path) -> dict[str, Any] | None:
-    """Return a record; None if there is none, or none that is whole."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    return content if isinstance(content, dict) else None

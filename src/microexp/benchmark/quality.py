@@ -26,7 +26,7 @@ from microexp.cache import cached, source_hash
 from microexp.clip import Clip
 from microexp.datasets.base import Dataset
 from microexp.errors import DataError, WeightsError
-from microexp.evaluate.store import run_key, write_atomically
+from microexp.evaluate.store import read_json, run_key, write_atomically
 from microexp.superres.quality import psnr, ssim
 
 QUALITY = "quality"
@@ -248,9 +248,6 @@ def _file(out: Path, key: str) -> Path:
 
 def _read(file: Path) -> dict[str, Any] | None:
     """Return a whole result; None if it is not there or damaged."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
+    content = read_json(file)
     needed = {"kind", "database", "variant", "factors", "data", "rows"}
-    return content if isinstance(content, dict) and needed <= content.keys() else None
+    return content if content is not None and needed <= content.keys() else None

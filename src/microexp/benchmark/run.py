@@ -31,7 +31,7 @@ from microexp.errors import MicroexpError
 from microexp.evaluate.engines import POLL, Engine, Outcome, make_engine
 from microexp.evaluate.folds import PROTOCOLS
 from microexp.evaluate.loso import finish, make_experiment
-from microexp.evaluate.store import RunStore, StorageError, write_atomically, writing
+from microexp.evaluate.store import RunStore, StorageError, read_json, write_atomically, writing
 from microexp.evaluate.workers import Progress
 
 LOCKS = "locks"
@@ -156,7 +156,7 @@ def run(
 
 def failures(keys: Iterable[str], out: Path) -> list[tuple[str, str]]:
     """Return label and reason of what failed of these keys (of jobs or quality tasks)."""
-    found = [_json(failure_file(key, out)) for key in dict.fromkeys(keys)]
+    found = [read_json(failure_file(key, out)) for key in dict.fromkeys(keys)]
     return [(str(one["label"]), str(one["reason"])) for one in found if one is not None]
 
 
@@ -337,9 +337,9 @@ _Course = _JobCourse | _QualityCourse
 
 
 def _state(job: Job, out: Path) -> State:
-    folder, failure = job.folder(out), _json(failure_file(job.key, out))
+    folder, failure = job.folder(out), read_json(failure_file(job.key, out))
     place, done = folder.relative_to(out).as_posix(), _finished(job, folder)
-    summary = _json(folder / "summary.json") if job.folds and done == job.folds else None
+    summary = read_json(folder / "summary.json") if job.folds and done == job.folds else None
     if summary is not None and summary.get("seeds") == job.seeds:
         return State(job, "done", done, place, summary=summary)
     if failure is not None:
@@ -352,12 +352,3 @@ def _finished(job: Job, folder: Path) -> int:
     if not (folder / "run.json").is_file():
         return 0
     return job.folds - len(RunStore(folder, job.config).missing(job.seeds, job.n_folds))
-
-
-def _json(file: Path) -> dict[str, Any] | None:
-    """Return what a file of ours holds; None if it is not there, or damaged."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    return content if isinstance(content, dict) else None

@@ -127,12 +127,8 @@ class RunStore:
 
     def read(self, seed: int, fold: int) -> FoldResult | None:
         """Return a finished fold, or None if it is not there (or damaged, or of another run)."""
-        file = self._file(seed, fold)
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-            return None
-        if not isinstance(content, dict) or content.pop("key", None) != self.key:
+        content = read_json(self._file(seed, fold))
+        if content is None or content.pop("key", None) != self.key:
             return None
         if content.pop("status", None) != FOLD_STATUS:
             return None
@@ -256,6 +252,15 @@ def class_path(value: object) -> str:
 def run_key(config: Mapping[str, Any]) -> str:
     """Return 12 hex digits that name a configuration."""
     return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:12]
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """Return the object that a file of ours holds; None if the file is not there, or damaged."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def write_atomically(file: Path, text: str) -> None:
