@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -81,6 +82,15 @@ def test_once_a_clip_means_one_transform_and_lazy_frames(clips: list[Clip]) -> N
     assert all(np.array_equal(alignment.matrix(i), alignment.matrix(7)) for i in (0, 250, 499))
     assert np.array_equal(aligned.frames[3], geometry.warp(picture, alignment.matrix(3), 224))
     assert frames.reads == 2
+
+
+def test_grey_is_that_of_the_colours_within_two_levels(clips: list[Clip]) -> None:
+    aligned = faces.create("aligner", size=112).transform(clips[:1])[0].frames
+    of_colours = cv2.cvtColor(aligned[-1], cv2.COLOR_RGB2GRAY).astype(int)
+    assert aligned.grey(-1).dtype == np.uint8
+    assert np.abs(aligned.grey(-1) - of_colours).max() <= 2
+    with pytest.raises(IndexError):
+        aligned.grey(len(aligned))
 
 
 def test_aligned_frames_are_known_by_what_they_come_from(clips: list[Clip]) -> None:

@@ -49,6 +49,17 @@ def test_any_order_gives_bit_for_bit_what_a_plain_decoder_gives(tmp_path: Path, 
     assert np.array_equal(pickle.loads(pickle.dumps(frames))[17], expected[17])
 
 
+def test_the_file_is_opened_anew_only_where_that_saves_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = VideoFrames(write_video(tmp_path / "a.mp4", n=160, options={"g": "50", "sc_threshold": "0"}))
+    opened, starts = frames._decode_from, []
+    monkeypatch.setattr(frames, "_decode_from", lambda start: starts.append(start) or opened(start))
+    for index, times_opened in [(0, 1), (45, 1), (60, 1), (155, 2), (156, 2), (120, 3), (149, 3), (151, 3)]:
+        assert number(frames[index]) == index % 40
+        assert len(starts) == times_opened, index
+
+
 @pytest.mark.parametrize("times", [list(range(0, 480, 40)), [0, 10, 50, 55, 90, 200, 210, 400]])
 def test_times_are_those_of_the_file_at_a_variable_rate_too(tmp_path: Path, times: list[int]) -> None:
     frames = VideoFrames(write_video(tmp_path / "a.mkv", times=times))

@@ -21,7 +21,7 @@ from microexp.clip import Clip
 from microexp.errors import DataError, OptionError
 from microexp.evaluate.versions import versions
 from microexp.faces.alignment import AlignedFrames, Alignment
-from microexp.frames import Frames, VideoFrames
+from microexp.frames import VideoFrames
 
 Progress = Callable[[str, int, int], None]
 EXPRESSIONS = ("micro", "macro")
@@ -30,6 +30,7 @@ SHOWN = 60  # intervals that get pictures at most
 NOT_SURE = "not sure"
 _SHORTEST = 0.5  # seconds
 _AT_ONCE = 2  # expressions
+_WAITING = 8  # intervals whose frames are held at most
 _Frames = tuple[np.ndarray, np.ndarray, np.ndarray]  # onset, apex, offset
 _Seen = tuple[_Frames, Future[Recognition]]
 _SLOWEST = 25.0  # frames a second; a micro-expression of 0.2 s then has 5 frames
@@ -190,8 +191,9 @@ def analyze(
     where = clip.identity if isinstance(source, Clip) else str(source)  # for messages
     _check_length(clip, where)
     aligned = _aligned(clip, where, tell)
-    with ReadAhead(clip.frames) as decoded, ReadAhead(_moved(decoded, aligned)) as frames:
-        motion = face_motion(aligned.replace(frames=frames), lambda done, all_: tell("motion", done, all_))
+    with ReadAhead(clip.frames) as decoded:
+        moved = aligned.replace(frames=AlignedFrames(decoded, aligned.metadata["alignment"]))
+        motion = face_motion(moved, lambda done, all_: tell("motion", done, all_))
     intervals = spot(motion)
     return Analysis(
         video=_facts(clip, source, aligned.metadata["alignment"]),
@@ -242,10 +244,6 @@ def _aligned(clip: Clip, where: str, tell: Progress) -> Clip:
     return clip.replace(frames=AlignedFrames(clip.frames, alignment), metadata=aligned.metadata)
 
 
-def _moved(frames: Frames, aligned: Clip) -> AlignedFrames:
-    return AlignedFrames(frames, aligned.metadata["alignment"])
-
-
 def _findings(
     aligned: Clip, intervals: Sequence[Interval], magnify: bool, tell: Progress
 ) -> tuple[Finding, ...]:
@@ -282,7 +280,7 @@ def _recognised(
                 frames = onset, apex, aligned.frames[interval.offset]
                 seen = frames, pool.submit(recognise, onset, apex, landmarks)
             coming.append((interval, seen))
-            if len(coming) > _AT_ONCE:
+            if len(coming) > _WAITING:
                 yield coming.popleft()
         yield from coming
 

@@ -127,8 +127,7 @@ def _tracked(
     places = np.empty((len(frames), len(everything), 2), np.float32)
     seen = np.empty(len(frames), bool)
     for i, frame in enumerate(frames.tolist()):
-        picture = cv2.cvtColor(clip.frames[frame], cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(clip.frames.grey(frame), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         step = tracker.follow(small, frame / clip.fps)
         places[i], seen[i] = step.places, step.seen
         if progress is not None:

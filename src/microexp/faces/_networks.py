@@ -64,11 +64,13 @@ class TinyFaceDetector(nn.Module):
         self.register_buffer("mean", _column(117.001, 114.697, 97.404), persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        x = F.leaky_relu(self.conv0((pictures - self.mean) / 255), 0.1)
+        x = self.conv0((pictures - self.mean).div_(255))
+        # The original pools after the activation. That rises, so the order does not matter; and filling fresh
+        # memory takes longer than the convolutions.
         for i in range(1, 6):
-            x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = F.leaky_relu(self.get_submodule(f"conv{i}")(x), 0.1)
-        x = F.max_pool2d(_pad_end(x, -torch.inf), 2, 1)
+            x = F.leaky_relu(F.max_pool2d(x, 2, ceil_mode=True), 0.1, inplace=True)
+            x = self.get_submodule(f"conv{i}")(x)
+        x = F.leaky_relu(F.max_pool2d(_pad_end(x, -torch.inf), 2, 1), 0.1, inplace=True)
         return self.conv8(x).unflatten(1, (5, 5))
 
 
@@ -87,8 +89,8 @@ class DenseBlock(nn.Module):
         first, *others = self.children()
         total = F.relu(first(_pad_end(x) if isinstance(first, nn.Conv2d) else x))
         for convolution in others:  # outputs are summed before, not after, their activation
-            total = total + convolution(F.relu(total))
-        return F.relu(total)
+            total = convolution(F.relu(total)).add_(total)
+        return F.relu_(total)
 
 
 class LandmarkNet(nn.Module):
@@ -111,7 +113,7 @@ class LandmarkNet(nn.Module):
         self.register_buffer("mean", _column(122.782, 117.001, 104.298), persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        x = (crops - self.mean) / 255
+        x = (crops - self.mean).div_(255)
         *blocks, fc = self.children()
         for block in blocks:
             x = block(x)

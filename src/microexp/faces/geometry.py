@@ -75,7 +75,7 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     Parameters
     ----------
     picture : numpy.ndarray
-        ``(H, W, 3) uint8``.
+        ``(H, W, 3)`` or ``(H, W)``, ``uint8``.
     matrix : numpy.ndarray
         ``(2, 3)``, from the picture's pixels to the result's.
     size : int
@@ -84,7 +84,7 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        ``(size, size, 3) uint8``.
+        ``(size, size, 3)`` or ``(size, size)``, ``uint8``.
     """
     finer = math.ceil(1 / scale_of(matrix) - 0.05)
     if finer <= 1:

@@ -127,9 +127,13 @@ class View:
         """Height and width of the upright picture."""
         return (self.width, self.height) if self.transpose else (self.height, self.width)
 
-    def picture(self, frame: Any) -> np.ndarray:
-        """Return the picture, ``(H, W, 3) uint8 RGB``; a frame of another size is scaled to this one."""
-        rgb = frame.to_ndarray(format="rgb24", width=self.width, height=self.height)
+    def picture(self, frame: Any, converter: Any) -> np.ndarray:
+        """Return the picture, ``(H, W, 3) uint8 RGB``; a frame of another size is scaled to this one.
+
+        The converter is a `VideoReformatter`: one for all frames, as what it prepares for the first takes
+        longer than any frame.
+        """
+        rgb = converter.reformat(frame, self.width, self.height, "rgb24").to_ndarray()
         if self.transpose:
             rgb = rgb.transpose(1, 0, 2)
         rgb = rgb[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
+import cv2
 import numpy as np
 
 from microexp.cache import source_hash
@@ -30,6 +31,10 @@ class Frames(ABC):
     @abstractmethod
     def read(self, index: int) -> np.ndarray:
         """Return picture `index`, ``0 <= index < T``, as ``(H, W, 3) uint8 RGB``."""
+
+    def grey(self, index: int) -> np.ndarray:
+        """Return picture `index` in grey, ``(H, W) uint8``: .299 red, .587 green, .114 blue (BT.601)."""
+        return cv2.cvtColor(np.ascontiguousarray(self[index]), cv2.COLOR_RGB2GRAY)
 
     def identity(self, indices: Sequence[int]) -> object:
         """What the pictures at these indices depend on: text, numbers and tuples; None if it is not known.

@@ -16,7 +16,7 @@ from microexp.frames._video_index import index_video
 from microexp.frames.base import Frames, file_identity
 
 _PREDICTED = (2, 3, 4, 6)  # FFmpeg's numbers for pictures that are made from others: P, B, S, SP
-_READ_ON = 64  # frames that are decoded in passing rather than looked for anew
+_FOR_NOTHING = 16  # frames that are decoded for nothing rather than that the file is opened anew
 
 
 class VideoFrames(Frames):
@@ -66,12 +66,13 @@ class VideoFrames(Frames):
         self.times, self.fps, self.damage = index.times, index.fps, index.damage
         self._pts, self._keys, self._view = index.pts, index.keys, index.view
         self._decoder: Iterator[tuple[int, Any]] | None = None
+        self._converter: Any = None
         self._next = 0
         if self.damage is not None:
             warnings.warn(f"{self.file}: {self.damage}", DamageWarning, stacklevel=2)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_decoder": None, "_next": 0}  # an open decoder does not pickle
+        return {**self.__dict__, "_decoder": None, "_converter": None, "_next": 0}  # these do not pickle
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -87,11 +88,13 @@ class VideoFrames(Frames):
         return None if status is None else (status, sorted(av.library_versions.items()))
 
     def read(self, index: int) -> np.ndarray:
-        if self._decoder is not None and self._next <= index < self._next + _READ_ON:
+        starts = self._starts(index)
+        skipped = self._begins(starts[0]) - self._next
+        if self._decoder is not None and self._next <= index and skipped <= _FOR_NOTHING:
             picture = self._read_on(index)
             if picture is not None:
                 return picture
-        for start in self._starts(index):
+        for start in starts:
             self._decoder = self._decode_from(start)
             picture = self._read_on(index)
             if picture is not None:
@@ -105,19 +108,29 @@ class VideoFrames(Frames):
         for position, frame in self._decoder or ():
             self._next = position + 1
             if position == index:
-                return self._view.picture(frame)
+                return self._picture(frame)
             if position > index:
                 break
         self._decoder = None
         return None
+
+    def _picture(self, frame: Any) -> np.ndarray:
+        from av.video.reformatter import VideoReformatter
+
+        self._converter = self._converter or VideoReformatter()
+        return self._view.picture(frame, self._converter)
+
+    def _begins(self, start: int | None) -> int:
+        """Index of the frame that decoding from there gives first."""
+        return 0 if start is None or self._pts is None else int(np.searchsorted(self._pts, start))
 
     def _starts(self, index: int) -> list[int | None]:
         """Key frames to decode from: the one before, the one before that, the beginning (None)."""
         if self._pts is None:
             return [None]
         # By the time of showing: what is shown before a key frame may be stored after it and need more.
-        before = self._keys[self._keys <= self._pts[index]]
-        return [*before[-2:][::-1].tolist(), None]
+        end = int(np.searchsorted(self._keys, self._pts[index], side="right"))
+        return [*self._keys[max(0, end - 2) : end][::-1].tolist(), None]
 
     def _decode_from(self, start: int | None) -> Iterator[tuple[int, Any]]:
         """Yield (index, frame) from a key frame on, up to the first damage."""
