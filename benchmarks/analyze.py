@@ -168,10 +168,12 @@ def main() -> None:
         )
     from microexp.evaluate.versions import versions
 
-    command_line = f"python benchmarks/analyze.py --minutes {options.minutes:g} --threads {options.threads}"
+    measured = json.loads(done.stdout.splitlines()[-1])
+    minutes = round(measured["frames"] / FPS / 60)  # a video that was there has its own length
+    command_line = f"python benchmarks/analyze.py --minutes {minutes} --threads {options.threads}"
     result = {
         "video": {"size": f"{WIDTH}x{HEIGHT}", "fps": FPS, "codec": "h264"},
-        "analysis": json.loads(done.stdout.splitlines()[-1]),
+        "analysis": measured,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": versions(),
     }

@@ -16,6 +16,7 @@ go into benchmarks/results/killed_runs.json.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -71,11 +72,14 @@ def finish(folder: Path) -> bytes:
 
 def kill(
     runner: subprocess.Popen[bytes], folder: Path, seconds: float, rng: random.Random
-) -> tuple[str, dict[str, Stamp]]:
-    """Kill the runner or a worker of it after some time; return which, and what was finished by then."""
+) -> tuple[str | None, dict[str, Stamp]]:
+    """Kill the runner or a worker of it after some time; return which, and what was finished by then.
+
+    None if it had ended before.
+    """
     try:
         runner.wait(timeout=seconds)
-        return "nothing, it had ended", stamps(folder)
+        return None, stamps(folder)
     except subprocess.TimeoutExpired:
         pass
     workers = workers_of(runner.pid)
@@ -158,9 +162,13 @@ def main() -> None:
         wanted = finish(prepared("whole"))
         code = code_of(Path(name) / "whole")
         whole = time.perf_counter() - begun
-        for number in range(options.kills):
+        for number in itertools.count():
+            if victims.total() == options.kills:
+                break
             folder, moment = prepared(f"killed-{number}"), rng.uniform(0, whole)
             victim, before = kill(start(folder), folder, moment, rng)
+            if victim is None:
+                continue  # it had ended: another moment
             broken = half_written(folder)
             table = finish(folder)
             if code_of(folder) != code:

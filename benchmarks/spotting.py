@@ -71,7 +71,7 @@ def bounds(videos: Iterable[Video]) -> dict[str, float]:
 
 
 def false_blinks(videos: Iterable[Video]) -> int:
-    """How many expressions found touch a blink and no true expression."""
+    """How many expressions found touch a blink, and neither a true expression nor a turn of the head."""
     false = 0
     for motion, true in videos:
         for found in spot(motion):
@@ -130,8 +130,8 @@ def tables(result: dict) -> str:
     for name, group in result["groups"].items():
         lines.append(
             f"At {name}: median distance from the true onset {group['bounds']['onset, ms']} ms, from the "
-            f"true offset {group['bounds']['offset, ms']} ms; expressions invented at a blink: "
-            f"{group['false at blinks']}."
+            f"true offset {group['bounds']['offset, ms']} ms; expressions invented at a blink (and at no "
+            f"turn of the head): {group['false at blinks']}."
         )
     still = result["still"]
     lines.append(

@@ -31,7 +31,6 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 from microexp import faces  # noqa: E402
 from microexp.analyze._spot_candidates import (  # noqa: E402
-    SHORT,
     Candidate,
     Shape,
     blink_candidates,
@@ -40,7 +39,8 @@ from microexp.analyze._spot_candidates import (  # noqa: E402
 )
 from microexp.analyze._spot_measure import Counts, count, pairs  # noqa: E402
 from microexp.analyze.signals import LOOKS, FaceMotion, face_motion  # noqa: E402
-from microexp.analyze.spotting import LEARNED, Judge, Parameters, judged  # noqa: E402
+from microexp.analyze.spotting import LEARNED, Judge, Parameters, judged, kind_of  # noqa: E402
+from microexp.cache import source_hash  # noqa: E402
 from microexp.clip import Clip  # noqa: E402
 from microexp.datasets.synthetic import SyntheticFrames, Truth, long_video  # noqa: E402
 from microexp.evaluate.store import write_atomically  # noqa: E402
@@ -54,6 +54,13 @@ SHAPES = [
     Shape(*values)
     for values in itertools.product((0.02, 0.04, 0.06), (0.5, 0.8, 1.2), (0.2, 0.3, 0.4), (0.2, 0.4, 0.6))
 ]
+MEASURED_BY = (
+    *(
+        f"microexp.analyze.{name}"
+        for name in ("signals", "_motion_head", "_motion_regions", "_motion_tracking")
+    ),
+    *("microexp.faces", "microexp.frames", "microexp.datasets.synthetic"),
+)  # what the kept motion depends on
 Video = tuple[FaceMotion, list[tuple[str, int, int]]]
 
 
@@ -89,7 +96,7 @@ def with_partial_blinks(clip: Clip, seed: int, subject: int) -> Clip:
 
 def measured(seed: int, subject: int, fps: float, partial: bool, cache: Path) -> Video:
     """Return the motion of one long video, and what is true of it: (kind, onset, offset)."""
-    file = cache / f"{seed}_{subject}_{fps:g}_{partial}.pkl"
+    file = cache / f"{source_hash(*MEASURED_BY)}_{seed}_{subject}_{fps:g}_{partial}.pkl"
     if not file.exists():
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
@@ -139,11 +146,6 @@ def learn_blinks(videos: list[Video]) -> Judge:
                 labels.append(any(onset <= at <= offset for onset, offset in spans))
     print(f"blinks: {sum(labels)} of {len(labels)} candidates are blinks")
     return fit(np.array(features), np.array(labels), 0.5)
-
-
-def kind_of(motion: FaceMotion, candidate: Candidate) -> str:
-    """Return what a candidate is by its duration."""
-    return "micro" if (candidate.last - candidate.first + 1) / motion.rate <= SHORT else "macro"
 
 
 def counts(videos: list[Video], accepted: list[list[Candidate]]) -> dict[str, Counts]:

@@ -123,6 +123,46 @@ def test_an_annotated_video_is_made_when_it_is_asked_for(tmp_path: Path, decided
     assert not (tmp_path / "out" / "index.html").exists()  # there is one video
 
 
+def test_nothing_of_an_earlier_video_of_that_name_stays(tmp_path: Path, decided: made.Decided) -> None:
+    file, out = made.write(tmp_path / "a.mkv"), tmp_path / "out"
+    run(file, out, annotate=True)
+    earlier = (out / "a" / "annotated.mp4").read_bytes()
+    made.write(file, count=30, seed=1)
+    run(file, out)
+    assert not (out / "a" / "annotated.mp4").exists()
+    run(file, out, annotate=True)
+    assert (out / "a" / "annotated.mp4").read_bytes() != earlier
+    file.write_text("no video any more")
+    run(file, out)
+    assert sorted(f.name for f in (out / "a").iterdir()) == ["error.txt"]
+
+
+def test_answers_among_the_videos_are_not_analysed(tmp_path: Path, decided: made.Decided) -> None:
+    made.write(tmp_path / "a.mkv")
+    run(tmp_path, tmp_path / "answers", annotate=True)
+    assert (tmp_path / "answers" / "a" / "annotated.mp4").is_file()
+    assert sorted(run(tmp_path, tmp_path / "answers", annotate=True)) == ["a"]
+
+
+def test_a_folder_that_became_bad_stops_no_other(tmp_path: Path, decided: made.Decided) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        for i, picture in enumerate(made.frames(15)):
+            write_picture(tmp_path / name / f"{i}.png", picture)
+    sources = find_videos([tmp_path / "first", tmp_path / "second"])
+
+    def errors() -> dict[str, str]:
+        reports = analyze_all(
+            sources, tmp_path / "out", fps=25.0, magnify=False, jobs=1, progress=lambda *_: None
+        )
+        return {report.source.name: report.error for report in reports}
+
+    assert errors() == {"first": "", "second": ""}
+    write_picture(tmp_path / "first" / "cover.png", made.face())
+    assert "cover.png" in errors()["first"]
+    assert errors()["second"] == ""
+
+
 def test_a_defect_is_an_error_of_its_video(
     videos: Path, tmp_path: Path, decided: made.Decided, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,9 +176,12 @@ def test_processes_do_the_same(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / f"{name}.mp4").write_text("no video")
+    made.write(tmp_path / "in" / "good.mkv")
     reports = run(tmp_path / "in", tmp_path / "out", jobs=2)
-    assert sorted(reports) == ["a", "b", "c"]
-    assert all(str(tmp_path / "in" / f"{name}.mp4") in reports[name].error for name in reports)
+    assert sorted(reports) == ["a", "b", "c", "good"]
+    assert all(str(tmp_path / "in" / f"{name}.mp4") in reports[name].error for name in ("a", "b", "c"))
+    assert reports["good"].content is not None
+    assert not (tmp_path / "out" / "good" / ".progress").exists()
     assert (tmp_path / "out" / "index.html").read_text().count('class="failed"') == 3
 
 

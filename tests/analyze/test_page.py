@@ -64,6 +64,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path: Path) -> None:
     assert "script" not in page.tags
     assert "link" not in page.tags
     inside = {f"#{name}" for name in page.ids}
+    assert len(inside) == len(page.ids)
     assert all(r.startswith("data:") or r in inside for r in page.references)
     assert sum(r.startswith("data:image/webp") for r in page.references) == 2
 

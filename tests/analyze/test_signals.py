@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from microexp.analyze import signals
 from microexp.analyze._motion_head import fit_head, head_moves
 from microexp.analyze._motion_regions import REGIONS, RIGID, depths
 from microexp.analyze.signals import FaceMotion, face_motion
@@ -136,6 +140,15 @@ def test_around_a_cut_and_without_a_face_nothing_is_valid() -> None:
     assert not motion.moves[~motion.valid].any()
     assert sum(run.stop - run.start for run in motion.runs()) == motion.valid.sum()
     assert len(motion.runs()) == 3
+
+
+@given(st.sets(st.integers(0, 99), min_size=1), st.integers(1, 12))
+def test_frames_next_to_one_without_a_face_are_without_one(missing: set[int], every: int) -> None:
+    alignment = SimpleNamespace(missing=tuple(sorted(missing)), frames=np.arange(0, 100, every))
+    clip = cast(Clip, SimpleNamespace(metadata={"alignment": alignment}))
+    frames = np.arange(0, 100, 3)
+    wanted = [min(abs(frame - one) for one in missing) > every / 2 for frame in frames.tolist()]
+    assert signals._with_face(clip, frames, 3).tolist() == wanted
 
 
 def test_a_held_expression_is_measured_against_the_rest_before_it() -> None:

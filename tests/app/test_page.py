@@ -94,6 +94,8 @@ def _write_files(folder: Path) -> None:
     clip = long_video(2.4, 25.0, n_micro=1, n_macro=0, n_blinks=0, n_turns=0, size=128)
     write_video(folder / "face.mp4", clip.frames, clip.fps)
     write_picture(folder / "face.png", clip.frames[0])
+    drawn = clip.frames[:]
+    write_video(folder / "long.mp4", (drawn[abs(i % 118 - 59)] for i in range(240)), clip.fps)
     (folder / "notes.mp4").write_text("this is no video\n" * 100)
     noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
     write_picture(folder / "large.png", noise)  # 1.5 MB
@@ -146,6 +148,13 @@ def tab(page: Any, name: str) -> Any:
     return page.locator("[role=tabpanel]:visible")
 
 
+def at_work(page: Any, site: Site) -> None:
+    """Wait until a video is being analysed."""
+    until = time.monotonic() + PATIENCE / 1000
+    while not list(site.uploads.glob("room-*/analyze-*")) and time.monotonic() < until:
+        page.wait_for_timeout(50)
+
+
 def answer(page: Any) -> Any:
     frame = page.frame_locator("iframe[title=answer]")
     frame.locator("h1").wait_for()
@@ -178,6 +187,25 @@ def test_two_visitors_with_one_file_at_once(visit: Callable[[], Any], site: Site
         drop(page, site.files / "face.mp4")
     for page in pages:
         assert "face" in answer(page).locator("h1").inner_text()
+
+
+@in_a_browser
+def test_what_is_dropped_meanwhile_is_analysed_next(visit: Callable[[], Any], site: Site) -> None:
+    page = visit()
+    drop(page, site.files / "long.mp4")
+    at_work(page, site)
+    page.locator(".drop:visible").get_by_role("button", name="Clear").click()
+    drop(page, site.files / "face.mp4")
+    page.frame_locator("iframe[title=answer]").get_by_role("heading", name="face").wait_for()
+    assert page.locator(".problem:visible").count() == 0
+
+
+@in_a_browser
+def test_who_leaves_meanwhile_leaves_nothing(visit: Callable[[], Any], site: Site) -> None:
+    page = visit()
+    drop(page, site.files / "long.mp4")
+    at_work(page, site)
+    page.close()
 
 
 @in_a_browser
@@ -284,6 +312,9 @@ def taken_port() -> Iterator[int]:
 
 
 @pytest.mark.usefixtures("not_run")
-def test_limits_must_be_positive() -> None:
-    answer = CliRunner().invoke(app, ["app", "--max-mb", "0"])
+@pytest.mark.parametrize("limit", ["0", "-1", "inf", "nan"])
+@pytest.mark.parametrize("option", ["--max-mb", "--max-seconds"])
+def test_limits_must_be_positive_numbers(option: str, limit: str) -> None:
+    answer = CliRunner().invoke(app, ["app", option, limit])
     assert isinstance(answer.exception, OptionError)
+    assert "positive" in str(answer.exception)

@@ -38,7 +38,7 @@ def test_what_is_replaced_or_left_is_deleted(rooms: Rooms) -> None:
     rooms.hold("anna", "analyze", first)
     rooms.hold("anna", "analyze", second)
     assert not Path(first).exists()
-    with rooms.work("anna", "analyze") as folder:
+    with rooms.work("anna", "analyze") as (folder, _):
         (folder / "answer.html").write_text("")
     assert folder.exists()
     rooms.leave("anna")
@@ -90,9 +90,9 @@ def test_what_nobody_took_is_deleted_after_a_while(rooms: Rooms) -> None:
 
 
 def test_a_result_takes_the_place_of_the_one_before(rooms: Rooms) -> None:
-    with rooms.work("anna", "magnify") as before, rooms.work("anna", "upscale") as other:
+    with rooms.work("anna", "magnify") as (before, _), rooms.work("anna", "upscale") as (other, _):
         pass
-    with rooms.work("anna", "magnify") as after:
+    with rooms.work("anna", "magnify") as (after, _):
         assert not any(after.iterdir())
     assert not before.exists()
     assert other.exists()
@@ -102,10 +102,40 @@ def test_who_leaves_ends_the_work_and_takes_the_results_along(rooms: Rooms) -> N
     with pytest.raises(LeftError), rooms.work("anna", "magnify"):
         rooms.leave("anna")
         rooms.stay("anna")
-    with rooms.work("ben", "magnify") as folder:
+    with rooms.work("ben", "magnify") as (folder, _):
         rooms.leave("ben")
         folder.mkdir(parents=True)  # written after he had left
     assert not any(rooms.root.iterdir())
+
+
+@pytest.mark.parametrize("change", ["cleared", "replaced"])
+def test_what_is_worked_on_stays_until_the_end(rooms: Rooms, change: str) -> None:
+    file, other = uploaded(rooms, "first"), uploaded(rooms, "second")
+    rooms.hold("anna", "magnify", file)
+    with rooms.work("anna", "magnify", file, other) as (_, files):
+        if change == "cleared":
+            rooms.let_go("anna", "magnify")
+        else:
+            rooms.hold("anna", "magnify", uploaded(rooms, "third"))
+        assert all(one.is_file() for one in files)
+    assert not any(one.exists() for one in files)
+    assert rooms.at("anna", "magnify") is None or rooms.at("anna", "magnify").is_file()
+
+
+def test_an_error_of_who_left_is_that_he_left(rooms: Rooms) -> None:
+    file = uploaded(rooms)
+    with pytest.raises(LeftError), rooms.work("anna", "magnify", file) as (_, (mine,)):
+        rooms.leave("anna")
+        mine.read_text()
+    with pytest.raises(FileNotFoundError), rooms.work("ben", "magnify"):
+        (rooms.root / "never there").read_text()
+
+
+def test_of_work_that_lacks_a_file_nothing_is_held(rooms: Rooms) -> None:
+    file = uploaded(rooms)
+    with pytest.raises(MicroexpError, match="drop it again"):
+        rooms.work("anna", "magnify", file, str(rooms.root / "gone.mp4")).__enter__()
+    assert not Path(file).exists()
 
 
 @pytest.mark.parametrize("name", ["/etc/hostname", "gone.mp4"])

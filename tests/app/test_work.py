@@ -11,6 +11,8 @@ from microexp.app.work import Limits
 from microexp.errors import MicroexpError
 from microexp.frames import VideoFrames, read_image
 from microexp.frames.write import write_picture, write_video
+from microexp.weights import locate
+from tests.analyze import made
 
 ALL = Limits()
 
@@ -78,6 +80,29 @@ def test_an_onset_must_fit(picture: Path, video: Path, tmp_path: Path, onset: st
         work.magnified(picture, tmp_path, ALL, silent, method="phase", strength=2, onset=rest)
 
 
+def test_nothing_measured_on_a_face_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICROEXP_CACHE", str(tmp_path / "cache"))
+    write_video(tmp_path / "face.mkv", made.frames(20), 25.0)
+    write_picture(tmp_path / "face.png", made.face())
+    (tmp_path / "out").mkdir()
+    work.report(tmp_path / "face.mkv", tmp_path / "out", ALL, silent)
+    choices = {"method": "phase", "strength": 4, "onset": tmp_path / "face.png"}
+    for name in ("face.mkv", "face.png"):
+        made_of = work.magnified(tmp_path / name, tmp_path / "out", ALL, silent, **choices)
+        assert made_of.after.is_file()
+    assert not any(file.is_file() for file in (tmp_path / "cache").rglob("*"))
+
+
+def test_a_video_is_as_large_as_what_is_made_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "face.mkv", made.frames(20), 25.0)
+    monkeypatch.setattr(work, "MOST_IN_A_PICTURE", made.face()[..., 0].size - 1)
+    monkeypatch.setattr(work, "FACE_SIZE", 112)
+    choices = {"method": "eulerian", "strength": 4}
+    work.magnified(tmp_path / "face.mkv", tmp_path, ALL, silent, **choices)
+    with pytest.raises(MicroexpError, match=r"would become 20 x 192x192"):
+        work.magnified(tmp_path / "face.mkv", tmp_path, ALL, silent, align=False, **choices)
+
+
 def test_no_face_is_said(picture: Path, tmp_path: Path) -> None:
     write_picture(tmp_path / "large.png", waves(1, 96, 96)[0])
     with pytest.raises(MicroexpError, match=r"large\.png: no face"):
@@ -104,9 +129,11 @@ def test_upscaling_a_video(video: Path, tmp_path: Path) -> None:
 
 
 def test_every_method_of_the_page_exists_and_needs_no_download() -> None:
-    assert {*work.magnifiers().values()} <= {*magnify.names()}
-    assert {*work.upscalers().values()} <= {*superres.names()}
-    assert {"edsr", "esrgan", "bicubic"} == {*work.upscalers().values()}
+    assert {*work.magnifiers().values()} == {"phase", "eulerian", "single_image"}
+    assert {*work.upscalers().values()} == {"edsr", "esrgan", "bicubic"}
+    starters = work._starters([*magnify.names(), *superres.names()])
+    assert set(starters) == {"single_image", "edsr", "esrgan"}
+    assert all(locate(name).is_file() for name in starters.values())
 
 
 @pytest.mark.parametrize(

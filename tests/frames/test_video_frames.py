@@ -188,6 +188,22 @@ def test_what_is_no_video_gets_one_clear_sentence(tmp_path: Path) -> None:
             VideoFrames(path)
 
 
+def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
+    write_video(tmp_path / "private.ts")
+    (tmp_path / "list.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1.6,\nprivate.ts\n#EXT-X-ENDLIST\n"
+    )
+    with pytest.raises(DataError, match=r"list\.m3u8 .*(a list of files|cannot be read)"):
+        VideoFrames(tmp_path / "list.m3u8")
+
+
+def test_a_file_that_goes_away_is_said_when_it_is_read(tmp_path: Path) -> None:
+    frames = VideoFrames(write_video(tmp_path / "a.mp4"))
+    frames.file.unlink()
+    with pytest.raises(DataError, match=r"a\.mp4 cannot be read"):
+        frames[0]
+
+
 def test_names_with_spaces_colons_and_other_scripts(tmp_path: Path) -> None:
     file = write_video(tmp_path / "a.mp4", n=6)
     for name in ("виде о 影片.mp4", "concat:a.mp4", "img%03d.mp4", "-i.mp4"):

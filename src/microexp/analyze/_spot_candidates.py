@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from microexp.analyze._motion_regions import LIDS
-from microexp.analyze.signals import FaceMotion
+from microexp.analyze.signals import FaceMotion, stretches
 
 SHORT = 0.5  # seconds: micro-expressions are shorter
 _QUICK = 1.5  # seconds of the median that blinks are measured against
@@ -135,7 +135,8 @@ def without_blinks(motion: FaceMotion, blinks: list[Candidate]) -> np.ndarray:
             if run.start <= blink.peak < run.stop:
                 blinking[max(blink.first - 1 - run.start, 0) : blink.last + 2 - run.start] = True
         joined = moves[run]
-        for first, last in _spans(blinking):
+        for stretch in stretches(blinking):
+            first, last = stretch.start, stretch.stop - 1
             before = [i for i in range(max(first - some, 0), first) if not blinking[i]]
             after = [i for i in range(last + 1, min(last + 1 + some, len(joined))) if not blinking[i]]
             ends = [joined[side].mean(0) for side in (before or after, after or before) if side]
@@ -143,12 +144,6 @@ def without_blinks(motion: FaceMotion, blinks: list[Candidate]) -> np.ndarray:
                 share = np.linspace(0, 1, last - first + 1)[:, None, None]
                 joined[first : last + 1] = (1 - share) * ends[0] + share * ends[1]
     return moves
-
-
-def _spans(chosen: np.ndarray) -> list[tuple[int, int]]:
-    """Return the first and last index of each stretch of True, ``(n,) bool``."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def candidates(motion: FaceMotion, moves: np.ndarray, run: slice, shape: Shape) -> Iterator[Candidate]:

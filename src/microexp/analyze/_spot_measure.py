@@ -50,7 +50,7 @@ def iou(first: Span, second: Span) -> float:
     """Return intersection over union of two spans of frames (first, last), both ends inclusive."""
     shared = min(first[1], second[1]) - max(first[0], second[0]) + 1
     together = max(first[1], second[1]) - min(first[0], second[0]) + 1
-    return max(shared, 0) / together if shared > 0 else 0.0
+    return shared / together if shared > 0 else 0.0
 
 
 def pairs(found: Sequence[Span], true: Sequence[Span], enough: float = ENOUGH) -> list[tuple[int, int]]:

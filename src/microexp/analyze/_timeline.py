@@ -27,6 +27,12 @@ _BINS = _WIDTH - _GUTTER - _RIGHT  # points of a curve at most
 _LEAST = 2.0  # hundredths of the eye distance that a lane reaches up to at least
 _CLOSE, _CLOSE_WIDTH, _CLOSE_HEIGHT = 1.0, 420, 132
 _CURVES = 4  # of a close-up
+_HATCH = (
+    '<defs><pattern id="gap" width="6" height="6" patternUnits="userSpaceOnUse" '
+    'patternTransform="rotate(45)"><rect width="6" height="6" fill="#f1f3f5"/>'
+    '<line y2="6" stroke="#c3cad2" stroke-width="2"/>'
+    "</pattern></defs>"
+)
 _HUES = ("#c2410c", "#1f6f8b", "#6b7f2a", "#7a4a8f")
 
 
@@ -57,11 +63,16 @@ def timeline(analysis: Analysis) -> str:
             )
             parts.append(_curve(line, side_colour(motion.regions[region]), motion.regions[region], 0.8))
     parts += _ticks(seconds, x, bottom)
-    return _svg(_WIDTH, height, parts, "Motion of the face over time, with the intervals that were found")
+    return _svg(
+        _WIDTH, height, [_HATCH, *parts], "Motion of the face over time, with the intervals that were found"
+    )
 
 
 def close_up(analysis: Analysis, interval: Interval) -> str:
-    """Return the second around an interval, with the regions that moved most, as an SVG element."""
+    """Return the second around an interval, with the regions that moved most, as an SVG element.
+
+    What is not measured is hatched as in the `timeline`, which must be on the same page.
+    """
     motion, (begins, ends) = analysis.motion, analysis.span(interval)
     when = analysis.times[motion.frames]
     low, high = begins - _CLOSE, ends + _CLOSE
@@ -239,12 +250,7 @@ def _ticks(seconds: float, x: Position, bottom: float) -> Iterable[str]:
 
 
 def _svg(width: int, height: int, parts: Iterable[str], title: str) -> str:
-    hatch = (
-        '<pattern id="gap" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        '<rect width="6" height="6" fill="#f1f3f5"/><line y2="6" stroke="#c3cad2" stroke-width="2"/>'
-        "</pattern>"
-    )
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}" font-size="12" '
-        f'fill="{_SOFT}" font-family="system-ui, sans-serif"><defs>{hatch}</defs>{"".join(parts)}</svg>'
+        f'fill="{_SOFT}" font-family="system-ui, sans-serif">{"".join(parts)}</svg>'
     )

@@ -280,7 +280,7 @@ def _recognised(
                 frames = onset, apex, aligned.frames[interval.offset]
                 seen = frames, pool.submit(recognise, onset, apex, landmarks)
             coming.append((interval, seen))
-            if len(coming) > _WAITING:
+            if len(coming) >= _WAITING:
                 yield coming.popleft()
         yield from coming
 
@@ -312,7 +312,7 @@ def _facts(clip: Clip, source: str | Path | Clip, alignment: Alignment) -> Video
 
 
 def _times(clip: Clip, fps: float | None) -> np.ndarray:
-    if fps is None and isinstance(clip.frames, VideoFrames):
+    if fps is None and isinstance(clip.frames, VideoFrames) and clip.fps == clip.frames.fps:
         return clip.frames.times
     return np.arange(len(clip)) / clip.fps
 
@@ -323,8 +323,8 @@ def _remarks(
     remarks = []
     if clip.fps < _SLOWEST:
         remarks.append(
-            f"{clip.fps:g} frames a second: a micro-expression lasts two or three of them, so that none can "
-            f"be told from noise in this video. Record at {_SLOWEST:g} or more, better at 100."
+            f"{clip.fps:g} frames a second: a micro-expression of 0.2 s lasts fewer than five, so that few "
+            f"can be told from noise. Record at {_SLOWEST:g} or more, better at 100."
         )
     steps = np.diff(_times(clip, fps))
     if len(steps) and steps.max() > _UNEVEN * np.median(steps):
@@ -345,7 +345,7 @@ def _remarks(
     expressions = sum(interval.kind in EXPRESSIONS for interval in intervals)
     if expressions > SHOWN:
         remarks.append(
-            f"{expressions} expressions: the {SHOWN} strongest are shown, all are in intervals.csv."
+            f"{expressions} expressions: the {SHOWN} strongest are shown, all are in the CSV file."
         )
     return tuple(remarks)
 

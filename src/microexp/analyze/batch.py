@@ -27,7 +27,7 @@ from microexp.analyze.annotate import write_annotated
 from microexp.analyze.page import index_html, write_page
 from microexp.analyze.tables import csv_row, csv_text, to_csv, to_json
 from microexp.cache import source_hash
-from microexp.errors import MicroexpWarning, OptionError, PathMissingError
+from microexp.errors import MicroexpError, MicroexpWarning, OptionError, PathMissingError
 from microexp.evaluate.engines import Outcome, Stream, attempt, make_engine
 from microexp.evaluate.store import StorageError, read_json, run_key, write_atomically, writing
 from microexp.evaluate.versions import versions
@@ -165,18 +165,23 @@ class VideoUnit:
         if not all((self.folder / name).is_file() for name in wanted):
             return None
         content = read_json(self.folder / RECORD)
-        return content if content is not None and content.get("key") == self._key() else None
+        try:
+            return content if content is not None and content.get("key") == self._key() else None
+        except (
+            MicroexpError
+        ):  # it cannot be opened any more: the analysis says why, as the error of this video
+            return None
 
     def __call__(self, progress: Progress | None = None) -> dict[str, Any]:
         """Analyse the video and write its folder; the record last."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / RECORD).unlink(missing_ok=True)
+            for name in (RECORD, TABLE, PAGE, ANNOTATED, ERROR):  # the record first
+                (self.folder / name).unlink(missing_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MicroexpWarning)  # the remarks of the analysis say the same
             self._write(self._overall(progress or self._note))
-        for name in (ERROR, _NOTE):
-            (self.folder / name).unlink(missing_ok=True)
+        (self.folder / _NOTE).unlink(missing_ok=True)
         content = read_json(self.folder / RECORD)
         if content is None:
             raise StorageError(f"{self.folder / RECORD} vanished while it was written")
@@ -220,8 +225,10 @@ class VideoUnit:
 
     def noted(self) -> tuple[int, int] | None:
         """Return the progress that a worker noted; None if there is none to read."""
-        note = self.folder / _NOTE
-        data = note.read_bytes() if note.is_file() else b""
+        try:
+            data = (self.folder / _NOTE).read_bytes()
+        except FileNotFoundError:  # not begun, or just ended: the worker takes it away
+            return None
         if len(data) != _NOTED.size:  # it is being written at this moment
             return None
         done, total = _NOTED.unpack(data)
@@ -306,13 +313,18 @@ def _videos(path: Path) -> list[Path]:
         raise PathMissingError(f"{path} does not exist: name a video, a folder of frames, or one of videos")
     if not path.is_dir():
         return [path]
-    files = sorted(f for f in path.rglob("*") if f.name[0] != "." and f.is_file())
+    files = sorted(f for f in path.rglob("*") if f.name[0] != "." and f.is_file() and not _made_here(f))
     videos = [file for file in files if file.suffix.lower() in SUFFIXES]
     if videos:
         return videos
     if any(file.parent == path and file.suffix.lower() in IMAGE_SUFFIXES for file in files):
         return [path]
     raise PathMissingError(f"{path} holds neither videos ({', '.join(sorted(SUFFIXES))}) nor pictures")
+
+
+def _made_here(file: Path) -> bool:
+    """Whether a file is an annotated video among the results of a run."""
+    return file.name == ANNOTATED and (file.parent / PAGE).is_file()
 
 
 def _stem(path: Path) -> str:

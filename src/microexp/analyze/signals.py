@@ -66,7 +66,7 @@ class FaceMotion:
 
     def runs(self) -> list[slice]:
         """Return the stretches of `frames` that are valid without a gap."""
-        return _runs(self.valid)
+        return stretches(self.valid)
 
 
 def face_motion(clip: Clip, progress: Callable[[int, int], None] | None = None) -> FaceMotion:
@@ -110,7 +110,7 @@ def face_motion(clip: Clip, progress: Callable[[int, int], None] | None = None) 
     moves, pose = _without_head(100 * places / unit, (points - points.mean(0)) / unit)
     valid = _steady(valid, pose, rate)
     both = np.concatenate([moves, pose[:, None, 4:]], axis=1)
-    for run in _runs(valid):
+    for run in stretches(valid):
         both[run] -= _neutral(both[run], rate)
     both[~valid] = 0
     names = tuple(place.name for place in REGIONS)
@@ -142,8 +142,9 @@ def _with_face(clip: Clip, frames: np.ndarray, step: int) -> np.ndarray:
         return np.ones(len(frames), bool)
     missing = np.array(alignment.missing, np.int64)
     between = float(np.median(np.diff(alignment.frames))) if len(alignment.frames) > 1 else float(step)
-    near = np.abs(frames[:, None] - missing[None]).min(1)
-    return near > between / 2
+    place = np.searchsorted(missing, frames)
+    before, after = missing[np.maximum(place - 1, 0)], missing[np.minimum(place, len(missing) - 1)]
+    return np.minimum(np.abs(frames - before), np.abs(after - frames)) > between / 2
 
 
 def _without_head(places: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,6 +178,7 @@ def _neutral(moves: np.ndarray, rate: float) -> np.ndarray:
     return spread.reshape(moves.shape)
 
 
-def _runs(valid: np.ndarray) -> list[slice]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]]).astype(np.int8)))
+def stretches(chosen: np.ndarray) -> list[slice]:
+    """Return the stretches of True in ``(n,) bool``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -193,10 +193,14 @@ def spot(motion: FaceMotion, parameters: Parameters | None = None) -> list[Inter
         found.append(_interval(motion, motion.moves, candidate, BLINK, score))
     moves = without_blinks(motion, blinks)
     for candidate, score in judged(_expressions(motion, moves, known.shape), known.expression):
-        seconds = (candidate.last - candidate.first + 1) / motion.rate
-        kind = MICRO if seconds <= SHORT else MACRO
-        found.append(_interval(motion, moves, candidate, kind, score))
+        found.append(_interval(motion, moves, candidate, kind_of(motion, candidate), score))
     return sorted(found, key=lambda interval: (interval.onset, interval.kind))
+
+
+def kind_of(motion: FaceMotion, candidate: Candidate) -> str:
+    """Return what an expression is by its duration, from its first frame to the end of its last."""
+    frames = motion.frames[candidate.last] - motion.frames[candidate.first] + 1
+    return MICRO if frames / motion.fps <= SHORT else MACRO
 
 
 def judged(found: list[Candidate], judge: Judge) -> list[tuple[Candidate, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ import gradio as gr
 
 from microexp.analyze.page import RESPONSIBLE_USE
 from microexp.app import work
-from microexp.app.rooms import LeftError, Rooms
+from microexp.app.rooms import Rooms
 from microexp.app.work import BeforeAfter, Limits
 from microexp.errors import MicroexpError
 from microexp.media import Progress
@@ -93,7 +94,8 @@ def _analyze_tab(desk: _Desk) -> None:
         shown = gr.HTML(elem_classes="answer", min_height=80, padding=False)
     outputs = [file, notice, shown, saved]
     file.change(desk.at("analyze"), file, **_DIRECT)
-    file.upload(desk.analyze, file, outputs, show_progress_on=shown, **_QUEUED)
+    # What is dropped while something is analysed is analysed next.
+    file.upload(desk.analyze, file, outputs, show_progress_on=shown, trigger_mode="always_last", **_QUEUED)
 
 
 def _magnify_tab(desk: _Desk) -> None:
@@ -173,8 +175,8 @@ class _Desk:
         def changed(dropped: Dropped, request: gr.Request) -> None:
             if dropped is None:
                 self._rooms.let_go(_visitor(request), place)
-            elif Path(_path(dropped)).is_file():  # else it is analysed already
-                with suppress(LeftError):
+            else:
+                with suppress(MicroexpError):  # it is analysed already, or the visitor has left
                     self._rooms.hold(_visitor(request), place, _path(dropped))
 
         return changed
@@ -191,16 +193,23 @@ class _Desk:
     ) -> tuple[Any, ...]:
         visitor, upload = _visitor(request), _path(dropped)
         try:
-            file = self._rooms.hold(visitor, "analyze", upload)
-            with self._rooms.work(visitor, "analyze") as folder:
+            self._rooms.hold(visitor, "analyze", upload)
+            with self._rooms.work(visitor, "analyze", upload) as (folder, (file,)):
                 made = work.report(file, folder, self._limits, self._teller(visitor, progress))
                 page = made.page.read_text("utf-8")
         except MicroexpError as error:
-            return None, _problem(error, upload), "", gr.update(value=None, visible=False)
-        finally:
-            self._rooms.let_go(visitor, "analyze")
-        saved = [str(made.page), str(made.csv), str(made.json)]
-        return None, "", _framed(page), gr.update(value=saved, visible=True)
+            answer = self._problem(error), "", gr.update(value=None, visible=False)
+        else:
+            saved = [str(made.page), str(made.csv), str(made.json)]
+            answer = "", _framed(page), gr.update(value=saved, visible=True)
+        return self._cleared(visitor, "analyze", upload), *answer
+
+    def _cleared(self, visitor: str, place: str, upload: str) -> Any:
+        """Return what takes an upload from the page, unless another was dropped there meanwhile."""
+        if self._rooms.at(visitor, place) not in (None, Path(upload).resolve()):
+            return gr.skip()
+        self._rooms.let_go(visitor, place)
+        return None
 
     def magnify(
         self,
@@ -212,8 +221,7 @@ class _Desk:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
-        def make(file: Path, folder: Path, tell: Progress) -> BeforeAfter:
-            rest = None if onset is None else self._rooms.hold(_visitor(request), "onset", _path(onset))
+        def make(folder: Path, tell: Progress, file: Path, rest: Path | None = None) -> BeforeAfter:
             return work.magnified(
                 *(file, folder, self._limits, tell),
                 method=method,
@@ -222,7 +230,7 @@ class _Desk:
                 align=align,
             )
 
-        return self._made("magnify", dropped, make, request, progress)
+        return self._made("magnify", [dropped, onset], make, request, progress)
 
     def upscale(
         self,
@@ -232,28 +240,33 @@ class _Desk:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
-        def make(file: Path, folder: Path, tell: Progress) -> BeforeAfter:
+        def make(folder: Path, tell: Progress, file: Path) -> BeforeAfter:
             return work.upscaled(file, folder, self._limits, tell, method=method, scale=scale)
 
-        return self._made("upscale", dropped, make, request, progress)
+        return self._made("upscale", [dropped], make, request, progress)
 
     def _made(
         self,
         place: str,
-        dropped: Dropped,
-        make: Callable[[Path, Path, Progress], BeforeAfter],
+        dropped: list[Dropped],
+        make: Callable[..., BeforeAfter],
         request: gr.Request,
         progress: gr.Progress,
     ) -> list[Any]:
-        if dropped is None:
-            return _shown(_problem("Drop a file first"))
-        visitor, upload = _visitor(request), _path(dropped)
+        if dropped[0] is None:
+            return _shown(self._problem("Drop a file first"))
+        visitor, uploads = _visitor(request), [_path(one) for one in dropped if one is not None]
         try:
-            file = self._rooms.hold(visitor, place, upload)
-            with self._rooms.work(visitor, place) as folder:
-                return _shown(made=make(file, folder, self._teller(visitor, progress)))
+            with self._rooms.work(visitor, place, *uploads) as (folder, files):
+                return _shown(made=make(folder, self._teller(visitor, progress), *files))
         except MicroexpError as error:
-            return _shown(_problem(error, upload))
+            return _shown(self._problem(error))
+
+    def _problem(self, what: MicroexpError | str) -> str:
+        """Return the sentence of an error, in which files are called what the visitor calls them."""
+        of_ours = rf"{re.escape(str(self._rooms.root))}/(?:room-[^/]+/)?[^/]+/"
+        text = re.sub(of_ours, "", str(what)).rstrip(".")
+        return f"<div class='problem' role='alert'>{escape(text)}.</div>"
 
     def _teller(self, visitor: str, progress: gr.Progress) -> Progress:
         """Return what tells a visitor how far it is, now and then; it ends the work of one who has left."""
@@ -275,12 +288,6 @@ def _path(dropped: dict[str, Any]) -> str:
 
 def _visitor(request: gr.Request) -> str:
     return str(request.session_hash)
-
-
-def _problem(what: MicroexpError | str, upload: str = "") -> str:
-    """Return the sentence of an error, in which the file is called what the visitor calls it."""
-    text = str(what).replace(f"{Path(upload).parent}/", "").rstrip(".")
-    return f"<div class='problem' role='alert'>{escape(text)}.</div>"
 
 
 def _framed(page: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from microexp.errors import MicroexpError
 
+_GONE = "the connection to this page broke, and its files were deleted: load it anew"
 _ABANDONED = 600  # seconds after which an upload that nobody has taken is nobody's
 
 
@@ -70,15 +71,20 @@ class Rooms:
             file = self._uploaded(upload)
             if visitor in self._left:
                 self._forget(file)
-                raise LeftError("the page was closed")
+                raise LeftError(_GONE)
             uploads = self._room(visitor).uploads
             before, uploads[place] = uploads.get(place), file
             if before is not None:
                 self._forget(before)
             return file
 
+    def at(self, visitor: str, place: str) -> Path | None:
+        """Return the upload that a visitor has at a place of the page."""
+        room = self._rooms.get(visitor)
+        return None if room is None else room.uploads.get(place)
+
     def let_go(self, visitor: str, place: str) -> None:
-        """Delete the upload at a place of the page, unless another visitor has it, too."""
+        """Delete the upload at a place of the page, once nobody has it and no work is done on it."""
         with self._lock:
             room = self._rooms.get(visitor)
             before = None if room is None else room.uploads.pop(place, None)
@@ -86,30 +92,40 @@ class Rooms:
                 self._forget(before)
 
     @contextmanager
-    def work(self, visitor: str, place: str) -> Iterator[Path]:
-        """Give an empty folder for the results of some work; results that were there before are deleted."""
-        with self._lock:
-            if visitor in self._left:
-                raise LeftError("the page was closed")
-            room = self._room(visitor).folder
-            if not self._keep:
-                for old in room.glob(f"{place}-*"):
-                    shutil.rmtree(old)
-            folder = Path(tempfile.mkdtemp(prefix=f"{place}-", dir=room))
+    def work(self, visitor: str, place: str, *uploads: str) -> Iterator[tuple[Path, list[Path]]]:
+        """Give an empty folder for the results of some work, and the uploads that it needs.
+
+        Results that were there before are deleted. The uploads stay until the end, whatever the visitor
+        replaces or clears meanwhile.
+
+        Raises
+        ------
+        LeftError
+            If the visitor has left, or leaves meanwhile.
+        MicroexpError
+            If there is no such upload.
+        """
+        folder = self._emptied(visitor, place)
+        held = {f"{place}, at work: {i}": upload for i, upload in enumerate(uploads)}
         try:
-            yield folder
+            yield folder, [self.hold(visitor, at, upload) for at, upload in held.items()]
+        except Exception as error:
+            self.stay(visitor, error)
+            raise
         finally:
+            for at in held:
+                self.let_go(visitor, at)
             if not self.is_open(visitor):  # who left meanwhile did not take along what was being written
-                self._delete(room)
+                self._delete(folder.parent)
 
     def is_open(self, visitor: str) -> bool:
         """Whether a visitor is there."""
         return visitor in self._rooms
 
-    def stay(self, visitor: str) -> None:
-        """Raise `LeftError` if a visitor has left."""
+    def stay(self, visitor: str, error: Exception | None = None) -> None:
+        """Raise `LeftError`, caused by an error if there is one, if a visitor has left."""
         if not self.is_open(visitor):
-            raise LeftError("the page was closed")
+            raise LeftError(_GONE) from error
 
     def leave(self, visitor: str) -> None:
         """Delete what belongs to a visitor."""
@@ -127,6 +143,17 @@ class Rooms:
         with self._lock:
             self._rooms.clear()
             self._delete(self.root)
+
+    def _emptied(self, visitor: str, place: str) -> Path:
+        """Return a folder for the results of some work; delete those that were there before."""
+        with self._lock:
+            if visitor in self._left:
+                raise LeftError(_GONE)
+            room = self._room(visitor).folder
+            if not self._keep:
+                for old in room.glob(f"{place}-*"):
+                    shutil.rmtree(old)
+            return Path(tempfile.mkdtemp(prefix=f"{place}-", dir=room))
 
     def _room(self, visitor: str) -> _Room:
         if visitor not in self._rooms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import ipaddress
+import math
 import os
 import signal
 import socket
@@ -56,11 +57,13 @@ def serve(
     MicroexpError
         If gradio is not installed.
     OptionError
-        If the host or the port cannot be listened at, or a limit is not positive.
+        If the host or the port cannot be listened at, or a limit is not positive and finite.
     """
     limits = limits or Limits()
-    if not (limits.megabytes > 0 and limits.seconds > 0):
-        raise OptionError(f"the page must take something: limits of {limits.in_words} are not positive")
+    if not all(0 < limit < math.inf for limit in (limits.megabytes, limits.seconds)):
+        raise OptionError(
+            f"limits must be positive numbers, got {limits.megabytes:g} MB and {limits.seconds:g} seconds"
+        )
     if importlib.util.find_spec("gradio") is None:
         raise MicroexpError("the web page needs gradio: pip install 'microexp[app]'")
     listener = _listener(host, port)
@@ -97,7 +100,7 @@ def _run(
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_announcing(host, port, ready))
     site.add_middleware(_OnlyItself)
     if at_home:  # a page of another name that resolves to this machine is not ours
-        site.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
+        site.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])
     gradio.mount_gradio_app(
         site,
         page.build(rooms, limits),

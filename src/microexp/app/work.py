@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from microexp.errors import DataError, OptionError
 from microexp.evaluate.store import write_atomically
 from microexp.faces.aligner import FaceAligner, NoFaceError
 from microexp.faces.alignment import Alignment
-from microexp.frames import IMAGE_SUFFIXES, VideoFrames, read_image
+from microexp.frames import IMAGE_SUFFIXES, ArrayFrames, VideoFrames, read_image
 from microexp.frames.write import write_picture, write_video
 from microexp.magnify.base import Magnifier
 from microexp.magnify.files import FACE_SIZE
@@ -82,23 +82,38 @@ class BeforeAfter:
     remarks: tuple[str, ...] = ()
 
 
+class _Nameless:
+    """Frames of an upload, without identity: nothing that is measured on a face is kept in the disk cache."""
+
+    def identity(self, indices: Sequence[int]) -> object:
+        return None
+
+
+class _UploadedVideo(_Nameless, VideoFrames):
+    """A video that was dropped."""
+
+
+class _UploadedPictures(_Nameless, ArrayFrames):
+    """Pictures that were dropped."""
+
+
 def magnifiers() -> dict[str, str]:
     """Return the methods that need no download: what the page calls them, and their names."""
     named = {"Phase": "phase", "Eulerian": "eulerian"}
-    if _starters("magnify", magnify.names()):
+    if _starters(magnify.names()):
         named["Single image (starter)"] = "single_image"
     return named
 
 
 def upscalers() -> dict[str, str]:
     """Return the methods that need no download: what the page calls them, and their names."""
-    starters = _starters("superres", superres.names())
+    starters = _starters(superres.names())
     return {f"{method.upper()} (starter)": method for method in starters} | {"Bicubic": "bicubic"}
 
 
 def scales(method: str) -> tuple[int, ...]:
     """Return the factors that a method of `upscalers` enlarges by."""
-    starter = _starters("superres", superres.names()).get(method)
+    starter = _starters(superres.names()).get(method)
     return (2, 3, 4) if starter is None else (catalogue.entry(starter).scale,)
 
 
@@ -162,10 +177,10 @@ def magnified(
     """
     magnifier = _magnifier(method, strength)
     clip = _with_onset(file, onset, limits, magnifier)
-    _check_size(clip, 1, file.name)
     remarks: tuple[str, ...] = ()
     if align or magnifier.aligned:
         clip, remarks = _aligned(clip, progress)
+    _check_size(clip, 1, file.name)
     start = clip.frames[0] if magnifier.needs_onset else None
     if _is_picture(file):
         weak = clip.frames[len(clip) - 1]
@@ -204,10 +219,11 @@ def upscaled(
     return _videos(folder, clip, upscaler.stream(clip.frames), _details, progress)
 
 
-def _starters(family: str, methods: Iterable[str]) -> dict[str, str]:
-    """Return the methods of a family whose weights come with microexp, and what those are called."""
+def _starters(methods: Iterable[str]) -> dict[str, str]:
+    """Return those of some methods whose weights come with microexp, and what the weights are called."""
+    known = set(methods)
     entries = (catalogue.entry(name) for name in catalogue.names())
-    return {e.method: e.name for e in entries if e.source == catalogue.OWN and e.method in set(methods)}
+    return {e.method: e.name for e in entries if e.source == catalogue.OWN and e.method in known}
 
 
 def _magnifier(method: str, strength: float) -> Magnifier:
@@ -215,14 +231,14 @@ def _magnifier(method: str, strength: float) -> Magnifier:
         fast = {"pyramid": "riesz"} if method == "phase" else {}
         between: Magnifier = magnify.create(method, factor=float(strength), **fast)
         return between
-    weights = _starters("magnify", magnify.names())[method]
+    weights = _starters(magnify.names())[method]
     settings = catalogue.entry(weights).settings
     network: Magnifier = magnify.create(method, weights=weights, cascade=int(strength), **settings)
     return network
 
 
 def _upscaler(method: str, scale: int) -> Upscaler:
-    weights = _starters("superres", superres.names()).get(method)
+    weights = _starters(superres.names()).get(method)
     given = {} if weights is None else {"weights": weights, **catalogue.entry(weights).settings}
     upscaler: Upscaler = superres.create(method, scale=int(scale), **given)
     return upscaler
@@ -234,12 +250,13 @@ def _is_picture(file: Path) -> bool:
 
 def _picture(file: Path, limits: Limits) -> Clip:
     _check_bytes(file, limits)
-    return Clip.from_array(read_image(file)[np.newaxis], fps=1.0, name=file.name)
+    return Clip(_UploadedPictures(read_image(file)[np.newaxis]), 1.0, name=file.name)
 
 
 def _video(file: Path, limits: Limits) -> Clip:
     _check_bytes(file, limits)
-    clip = Clip.from_video(file, name=file.stem)
+    frames = _UploadedVideo(file)
+    clip = Clip(frames, frames.fps, name=file.stem)
     if len(clip) / clip.fps > limits.seconds:
         raise DataError(
             f"{file.name} is {_duration(len(clip) / clip.fps)} long, and this page takes videos of up to "
@@ -287,7 +304,7 @@ def _with_onset(file: Path, onset: Path | None, limits: Limits, magnifier: Magni
             f"{onset.name} is {wide}x{high} pixels and {file.name} {width}x{height}: both must be pictures "
             "of the same recording"
         )
-    return Clip.from_array(np.stack([rest.frames[0], apex.frames[0]]), fps=1.0, name=file.name)
+    return Clip(_UploadedPictures(np.stack([rest.frames[0], apex.frames[0]])), 1.0, name=file.name)
 
 
 def _aligned(clip: Clip, progress: Progress) -> tuple[Clip, tuple[str, ...]]:

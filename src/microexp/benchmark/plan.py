@@ -167,7 +167,9 @@ class Plan:
             content = json.loads(file.read_text(encoding="utf-8"))
             plan = cls(**{**content, "jobs": [Job(**job) for job in content["jobs"]]})
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise DataError(f"{file} is damaged; run the benchmark again, finished folds are kept") from error
+            raise DataError(
+                f"{file} is damaged or of an earlier version; run the benchmark again: finished folds stay"
+            ) from error
         if plan.name != name:
             raise OptionError(f"{out} holds the benchmark {plan.name}, not {name}; name its --out")
         return plan

@@ -111,7 +111,9 @@ def _tell(report: Report, out_dir: Path) -> None:
     found = verdict({kind: kinds.count(kind) for kind in KINDS})
     for remark in report.content["remarks"]:
         err.print(f"[yellow]Warning:[/] {escape(f'{name}: {remark}')}", highlight=False, soft_wrap=True)
-    out.print(f"{name}: {found}. {out_dir / name / PAGE}", highlight=False, soft_wrap=True, markup=False)
+    # Where both are one terminal, the bars would overwrite what their own console does not print.
+    console = err if out.is_terminal and err.is_terminal else out
+    console.print(f"{name}: {found}. {out_dir / name / PAGE}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _named(report: Report) -> str:

@@ -20,14 +20,15 @@ Progress = Callable[[str, int, int], None]
 WORKER_DEATHS_FORGIVEN = 3
 WORKERS_KILLED = "workers keep being killed (out of memory?); try fewer --jobs. What is finished is kept"
 
+# loky replaces a worker that has grown between two tasks. Nothing is lost, and nobody needs to know.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+
 
 def in_workers(tasks: Callable[[], list[Any]], workers: int) -> Iterator[Any]:
     """Yield the outcomes of tasks as they come; a worker that is killed costs its own task only.
 
     `tasks` says what is still to be done, and is asked again after a worker was killed.
     """
-    # A worker that has grown is replaced between two tasks. Nothing is lost, and nobody needs to know.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     for attempt in range(WORKER_DEATHS_FORGIVEN + 1):
         todo = tasks()
         if not todo:

@@ -12,7 +12,8 @@ import numpy as np
 
 from microexp.errors import DataError
 
-_NO_VIDEO = ("tty", "image2")  # FFmpeg takes a text and a picture for a video, too
+# FFmpeg takes a text and a picture for a video, too, and opens the files that a list names.
+_NO_VIDEO = ("tty", "image2", "hls", "dash", "concat", "imf")
 
 
 class BrokenStreamError(Exception):
@@ -148,7 +149,7 @@ def _display_matrix(side_data: Any) -> np.ndarray | None:
 
 def _video_stream(container: Any, file: Path) -> Any:
     if container.format.name.startswith(_NO_VIDEO) or container.format.name.endswith("_pipe"):
-        raise DataError(f"{file} is no video, but a picture or a text")
+        raise DataError(f"{file} is no video, but a picture, a text or a list of files")
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:
         raise DataError(f"{file} has no video stream: it holds sound or other data alone")
@@ -158,8 +159,9 @@ def _video_stream(container: Any, file: Path) -> Any:
 def _reason(file: Path, error: Any) -> str:
     import av
 
-    with file.open("rb") as stream:
-        head = stream.read(12)
-    if head[4:8] == b"ftyp" and isinstance(error, av.error.InvalidDataError):
-        return "an MP4 without its index (moov), as a recording that broke off or a copy that is not complete"
+    if isinstance(error, av.error.InvalidDataError):  # else it may not be there to be read
+        with file.open("rb") as stream:
+            head = stream.read(8)
+        if head[4:] == b"ftyp":
+            return "an MP4 without its index (moov), as of a recording that broke off or an incomplete copy"
     return error.strerror or str(error)

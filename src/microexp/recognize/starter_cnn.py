@@ -94,7 +94,8 @@ class StarterCNN(FlowNetwork):
         if self.pretrained is not None:
             file = locate(self.pretrained)
             state = read_weights(file)
-            if len(state["fc.bias"]) != n_classes:
+            bias = state.get("fc.bias")  # without one, load_into says what the file lacks
+            if bias is not None and len(bias) != n_classes:
                 state |= {f"fc.{name}": value for name, value in module.fc.state_dict().items()}
             load_into(module, state, file)
         return module
