@@ -13,6 +13,7 @@ from microexp.analyze.signals import FaceMotion, stretches
 
 SHORT = 0.5  # seconds: micro-expressions are shorter
 _QUICK = 1.5  # seconds of the median that blinks are measured against
+_CREST = 0.9  # of the peak, above which the movement is held rather than on its way
 _LAG = 0.3  # seconds between two frames whose difference is noise, most of the time
 _QUIET = 0.04  # hundredths of an eye distance: no video is less noisy than that
 _STRONGEST = 4  # regions whose motion counts together
@@ -38,7 +39,7 @@ class Shape:
     edge : float
         Part of the peak at which the rise begins and the fall ends.
     widen : float
-        Part of the way from peak to edge by which edges are moved outwards: a movement starts slowly.
+        Part of the rise, and of the fall, by which the edges are moved outwards: a movement starts slowly.
     """
 
     smooth: float
@@ -174,8 +175,10 @@ def candidates(motion: FaceMotion, moves: np.ndarray, run: slice, shape: Shape) 
     noise = float(np.clip(np.median(height), _CHANCE, _RESTLESS * _CHANCE))
     height = height / noise - 1
     for first, peak, last in _peaks(height, shape.stands_out, shape.edge):
-        left = round(first - shape.widen * (peak - first))
-        right = round(last + shape.widen * (last - peak))
+        # By its rise and its fall: which frame of a face held still is the peak is up to noise.
+        crest = np.flatnonzero(height[first : last + 1] >= _CREST * height[peak])
+        left = round(first - shape.widen * float(crest[0]))
+        right = round(last + shape.widen * float(last - first - crest[-1]))
         left, right = max(left, 0), min(right, len(height) - 1)
         cut = min(first, len(height) - 1 - last) == 0  # it began before the run, or goes on after it
         if cut and (right - left + 1) / rate <= SHORT:
