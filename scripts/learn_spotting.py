@@ -52,7 +52,9 @@ FIRST_FAST = 100  # subject of the first video at 200 fps
 EXPRESSIONS = ("micro", "macro")
 SHAPES = [
     Shape(*values)
-    for values in itertools.product((0.02, 0.04, 0.06), (0.5, 0.8, 1.2), (0.2, 0.3, 0.4), (0.2, 0.4, 0.6))
+    for values in itertools.product(
+        (0.02, 0.04, 0.06), (0.5, 0.8, 1.2), (0.2, 0.3, 0.4), (0.4, 0.6, 0.8, 1.0, 1.2)
+    )
 ]
 MEASURED_BY = (
     *(

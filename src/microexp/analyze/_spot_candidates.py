@@ -13,7 +13,7 @@ from microexp.analyze.signals import FaceMotion, stretches
 
 SHORT = 0.5  # seconds: micro-expressions are shorter
 _QUICK = 1.5  # seconds of the median that blinks are measured against
-_CREST = 0.9  # of the peak, above which the movement is held rather than on its way
+_CREST = 0.8  # of the peak, above which the movement is held rather than on its way
 _LAG = 0.3  # seconds between two frames whose difference is noise, most of the time
 _QUIET = 0.04  # hundredths of an eye distance: no video is less noisy than that
 _STRONGEST = 4  # regions whose motion counts together
