@@ -169,8 +169,8 @@ def main() -> None:
     from microexp.evaluate.versions import versions
 
     measured = json.loads(done.stdout.splitlines()[-1])
-    minutes = round(measured["frames"] / FPS / 60)  # a video that was there has its own length
-    command_line = f"python benchmarks/analyze.py --minutes {minutes} --threads {options.threads}"
+    minutes = round(measured["frames"] / FPS / 60, 2)  # a video that was there has its own length
+    command_line = f"python benchmarks/analyze.py --minutes {minutes:g} --threads {options.threads}"
     result = {
         "video": {"size": f"{WIDTH}x{HEIGHT}", "fps": FPS, "codec": "h264"},
         "analysis": measured,

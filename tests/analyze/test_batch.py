@@ -137,6 +137,18 @@ def test_nothing_of_an_earlier_video_of_that_name_stays(tmp_path: Path, decided:
     assert sorted(f.name for f in (out / "a").iterdir()) == ["error.txt"]
 
 
+@pytest.mark.parametrize("name", ["annotated/annotated.mkv", "annotated"])
+def test_a_source_is_not_where_its_results_go(tmp_path: Path, name: str) -> None:
+    file = made.write(tmp_path / "annotated" / "annotated.mkv")
+    write_picture(tmp_path / "annotated" / "1.png", made.face())
+    if name == "annotated":
+        file.unlink()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OptionError, match="name another --out"):
+        run(tmp_path / name, tmp_path, fps=25.0)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_answers_among_the_videos_are_not_analysed(tmp_path: Path, decided: made.Decided) -> None:
     made.write(tmp_path / "a.mkv")
     run(tmp_path, tmp_path / "answers", annotate=True)

@@ -151,8 +151,10 @@ def tab(page: Any, name: str) -> Any:
 def at_work(page: Any, site: Site) -> None:
     """Wait until a video is being analysed."""
     until = time.monotonic() + PATIENCE / 1000
-    while not list(site.uploads.glob("room-*/analyze-*")) and time.monotonic() < until:
+    while not list(site.uploads.glob("room-*/analyze-*")):
+        assert time.monotonic() < until, "it never began"
         page.wait_for_timeout(50)
+    assert page.locator("iframe[title=answer]").count() == 0
 
 
 def answer(page: Any) -> Any:
@@ -196,7 +198,20 @@ def test_what_is_dropped_meanwhile_is_analysed_next(visit: Callable[[], Any], si
     at_work(page, site)
     page.locator(".drop:visible").get_by_role("button", name="Clear").click()
     drop(page, site.files / "face.mp4")
-    page.frame_locator("iframe[title=answer]").get_by_role("heading", name="face").wait_for()
+    assert page.locator("iframe[title=answer]").count() == 0
+    page.frame_locator("iframe[title=answer]").get_by_role("heading", name="face", exact=True).wait_for()
+    assert page.locator(".problem:visible").count() == 0
+
+
+@in_a_browser
+def test_what_is_cleared_before_its_turn_is_forgotten(visit: Callable[[], Any], site: Site) -> None:
+    page = visit()
+    drop(page, site.files / "long.mp4")
+    at_work(page, site)
+    page.locator(".drop:visible").get_by_role("button", name="Clear").click()
+    drop(page, site.files / "face.mp4")
+    page.locator(".drop:visible").get_by_role("button", name="Clear").click()
+    page.frame_locator("iframe[title=answer]").get_by_role("heading", name="long", exact=True).wait_for()
     assert page.locator(".problem:visible").count() == 0
 
 

@@ -119,7 +119,8 @@ def test_what_is_worked_on_stays_until_the_end(rooms: Rooms, change: str) -> Non
             rooms.hold("anna", "magnify", uploaded(rooms, "third"))
         assert all(one.is_file() for one in files)
     assert not any(one.exists() for one in files)
-    assert rooms.at("anna", "magnify") is None or rooms.at("anna", "magnify").is_file()
+    assert rooms.let_go_unless_replaced("anna", "magnify", file) == (change == "cleared")
+    assert [one.exists() for one in rooms.root.rglob("face.mp4")] == [True] * (change == "replaced")
 
 
 def test_an_error_of_who_left_is_that_he_left(rooms: Rooms) -> None:

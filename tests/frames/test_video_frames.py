@@ -4,6 +4,7 @@ import pickle
 import re
 import shutil
 import warnings
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -53,8 +54,13 @@ def test_the_file_is_opened_anew_only_where_that_saves_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = VideoFrames(write_video(tmp_path / "a.mp4", n=160, options={"g": "50", "sc_threshold": "0"}))
-    opened, starts = frames._decode_from, []
-    monkeypatch.setattr(frames, "_decode_from", lambda start: starts.append(start) or opened(start))
+    begun, starts = frames._decode_from, list[int | None]()
+
+    def counted(start: int | None) -> Iterator[tuple[int, object]]:
+        starts.append(start)
+        yield from begun(start)
+
+    monkeypatch.setattr(frames, "_decode_from", counted)
     for index, times_opened in [(0, 1), (45, 1), (60, 1), (155, 2), (156, 2), (120, 3), (149, 3), (151, 3)]:
         assert number(frames[index]) == index % 40
         assert len(starts) == times_opened, index

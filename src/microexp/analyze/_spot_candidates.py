@@ -147,6 +147,11 @@ def without_blinks(motion: FaceMotion, blinks: list[Candidate]) -> np.ndarray:
     return moves
 
 
+def seconds_of(motion: FaceMotion, first: int, last: int) -> float:
+    """Return how long looked-at frames last, from the first to the end of the last."""
+    return float(motion.frames[last] - motion.frames[first] + 1) / motion.fps
+
+
 def candidates(motion: FaceMotion, moves: np.ndarray, run: slice, shape: Shape) -> Iterator[Candidate]:
     """Yield where the face, the upper lids excepted, stands out from its noise.
 
@@ -181,7 +186,7 @@ def candidates(motion: FaceMotion, moves: np.ndarray, run: slice, shape: Shape) 
         right = round(last + shape.widen * float(last - first - crest[-1]))
         left, right = max(left, 0), min(right, len(height) - 1)
         cut = min(first, len(height) - 1 - last) == 0  # it began before the run, or goes on after it
-        if cut and (right - left + 1) / rate <= SHORT:
+        if cut and seconds_of(motion, run.start + left, run.start + right) <= SHORT:
             continue  # nobody knows how long it was
         features = _features(motion, run, smooth, height, (left, peak, right), (first, last))
         yield Candidate(run.start + left, run.start + peak, run.start + right, features)

@@ -128,7 +128,7 @@ def analyze_all(
     Raises
     ------
     OptionError
-        If `jobs` is less than 1.
+        If `jobs` is less than 1, or a source lies where its results would be written.
     StorageError
         If results cannot be written.
     MicroexpError
@@ -138,6 +138,11 @@ def analyze_all(
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     units = [VideoUnit(source, out / source.name, fps, magnify, annotate) for source in sources]
+    for unit in units:
+        if unit.folder.resolve() in (unit.source.path.resolve(), unit.source.path.resolve().parent):
+            raise OptionError(
+                f"{unit.source.path} lies where its results would be written: name another --out"
+            )
     reports: dict[str, Report] = {}
     try:
         for report in _reports(units, jobs, progress):
@@ -167,9 +172,7 @@ class VideoUnit:
         content = read_json(self.folder / RECORD)
         try:
             return content if content is not None and content.get("key") == self._key() else None
-        except (
-            MicroexpError
-        ):  # it cannot be opened any more: the analysis says why, as the error of this video
+        except MicroexpError:  # the analysis says why, as the error of this video
             return None
 
     def __call__(self, progress: Progress | None = None) -> dict[str, Any]:

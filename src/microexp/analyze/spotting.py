@@ -19,6 +19,7 @@ from microexp.analyze._spot_candidates import (
     Shape,
     blink_candidates,
     candidates,
+    seconds_of,
     without_blinks,
 )
 from microexp.analyze.signals import FaceMotion
@@ -199,8 +200,7 @@ def spot(motion: FaceMotion, parameters: Parameters | None = None) -> list[Inter
 
 def kind_of(motion: FaceMotion, candidate: Candidate) -> str:
     """Return what an expression is by its duration, from its first frame to the end of its last."""
-    frames = motion.frames[candidate.last] - motion.frames[candidate.first] + 1
-    return MICRO if frames / motion.fps <= SHORT else MACRO
+    return MICRO if seconds_of(motion, candidate.first, candidate.last) <= SHORT else MACRO
 
 
 def judged(found: list[Candidate], judge: Judge) -> list[tuple[Candidate, float]]:

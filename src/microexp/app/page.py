@@ -187,13 +187,14 @@ class _Desk:
 
     def analyze(
         self,
-        dropped: dict[str, Any],
+        dropped: Dropped,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Any, ...]:
+        if dropped is None:  # it had to wait, and was cleared or answered before its turn came
+            return (gr.skip(),) * 4
         visitor, upload = _visitor(request), _path(dropped)
         try:
-            self._rooms.hold(visitor, "analyze", upload)
             with self._rooms.work(visitor, "analyze", upload) as (folder, (file,)):
                 made = work.report(file, folder, self._limits, self._teller(visitor, progress))
                 page = made.page.read_text("utf-8")
@@ -202,14 +203,8 @@ class _Desk:
         else:
             saved = [str(made.page), str(made.csv), str(made.json)]
             answer = "", _framed(page), gr.update(value=saved, visible=True)
-        return self._cleared(visitor, "analyze", upload), *answer
-
-    def _cleared(self, visitor: str, place: str, upload: str) -> Any:
-        """Return what takes an upload from the page, unless another was dropped there meanwhile."""
-        if self._rooms.at(visitor, place) not in (None, Path(upload).resolve()):
-            return gr.skip()
-        self._rooms.let_go(visitor, place)
-        return None
+        done = self._rooms.let_go_unless_replaced(visitor, "analyze", upload)
+        return None if done else gr.skip(), *answer
 
     def magnify(
         self,

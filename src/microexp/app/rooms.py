@@ -78,11 +78,6 @@ class Rooms:
                 self._forget(before)
             return file
 
-    def at(self, visitor: str, place: str) -> Path | None:
-        """Return the upload that a visitor has at a place of the page."""
-        room = self._rooms.get(visitor)
-        return None if room is None else room.uploads.get(place)
-
     def let_go(self, visitor: str, place: str) -> None:
         """Delete the upload at a place of the page, once nobody has it and no work is done on it."""
         with self._lock:
@@ -90,6 +85,16 @@ class Rooms:
             before = None if room is None else room.uploads.pop(place, None)
             if before is not None:
                 self._forget(before)
+
+    def let_go_unless_replaced(self, visitor: str, place: str, upload: str) -> bool:
+        """Let go of an upload at a place of the page; do nothing and return False if another is there."""
+        with self._lock:
+            room = self._rooms.get(visitor)
+            there = None if room is None else room.uploads.get(place)
+            if there not in (None, Path(upload).resolve()):
+                return False
+            self.let_go(visitor, place)
+            return True
 
     @contextmanager
     def work(self, visitor: str, place: str, *uploads: str) -> Iterator[tuple[Path, list[Path]]]:

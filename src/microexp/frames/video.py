@@ -16,7 +16,7 @@ from microexp.frames._video_index import index_video
 from microexp.frames.base import Frames, file_identity
 
 _PREDICTED = (2, 3, 4, 6)  # FFmpeg's numbers for pictures that are made from others: P, B, S, SP
-_FOR_NOTHING = 16  # frames that are decoded for nothing rather than that the file is opened anew
+_MOST_WASTED = 16  # frames that are decoded for nothing rather than that the file is opened anew
 
 
 class VideoFrames(Frames):
@@ -88,20 +88,23 @@ class VideoFrames(Frames):
         return None if status is None else (status, sorted(av.library_versions.items()))
 
     def read(self, index: int) -> np.ndarray:
-        starts = self._starts(index)
-        skipped = self._begins(starts[0]) - self._next
-        if self._decoder is not None and self._next <= index and skipped <= _FOR_NOTHING:
-            picture = self._read_on(index)
-            if picture is not None:
-                return picture
-        for start in starts:
-            self._decoder = self._decode_from(start)
+        for decoder in self._ways_to(index):
+            self._decoder = decoder
             picture = self._read_on(index)
             if picture is not None:
                 return picture
         raise DataError(
             f"{self.file}: frame {index} of {len(self)} cannot be decoded; the file is damaged there"
         )
+
+    def _ways_to(self, index: int) -> list[Iterator[tuple[int, Any]]]:
+        """Decoders that may come to a frame, the quickest first; those that are new have not begun."""
+        starts = self._starts(index)
+        ways = [self._decode_from(start) for start in starts]
+        if self._decoder is not None and self._next <= index:
+            near = self._begins(starts[0]) - self._next <= _MOST_WASTED
+            ways.insert(0 if near else 1, self._decoder)  # 1: the key frame may turn out to be none
+        return ways
 
     def _read_on(self, index: int) -> np.ndarray | None:
         """Decode up to a frame; None, and no decoder any more, if it does not come out whole."""
