@@ -192,26 +192,20 @@ def test_two_visitors_with_one_file_at_once(visit: Callable[[], Any], site: Site
 
 
 @in_a_browser
-def test_what_is_dropped_meanwhile_is_analysed_next(visit: Callable[[], Any], site: Site) -> None:
+@pytest.mark.parametrize(("cleared_again", "answered"), [(False, "face"), (True, "long")])
+def test_what_is_dropped_meanwhile_is_analysed_next_unless_it_is_cleared(
+    visit: Callable[[], Any], site: Site, cleared_again: bool, answered: str
+) -> None:
     page = visit()
+    clear = page.locator(".drop:visible").get_by_role("button", name="Clear")
     drop(page, site.files / "long.mp4")
     at_work(page, site)
-    page.locator(".drop:visible").get_by_role("button", name="Clear").click()
+    clear.click()
     drop(page, site.files / "face.mp4")
+    if cleared_again:
+        clear.click()
     assert page.locator("iframe[title=answer]").count() == 0
-    page.frame_locator("iframe[title=answer]").get_by_role("heading", name="face", exact=True).wait_for()
-    assert page.locator(".problem:visible").count() == 0
-
-
-@in_a_browser
-def test_what_is_cleared_before_its_turn_is_forgotten(visit: Callable[[], Any], site: Site) -> None:
-    page = visit()
-    drop(page, site.files / "long.mp4")
-    at_work(page, site)
-    page.locator(".drop:visible").get_by_role("button", name="Clear").click()
-    drop(page, site.files / "face.mp4")
-    page.locator(".drop:visible").get_by_role("button", name="Clear").click()
-    page.frame_locator("iframe[title=answer]").get_by_role("heading", name="long", exact=True).wait_for()
+    page.frame_locator("iframe[title=answer]").get_by_role("heading", name=answered, exact=True).wait_for()
     assert page.locator(".problem:visible").count() == 0
 
 
